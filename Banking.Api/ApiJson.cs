@@ -1,0 +1,30 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Banking.Api.Endpoints;
+
+namespace Banking.Api;
+
+/// <summary>How bodies are read and written: strictly, in snake_case, by code generated at build time.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(CreateAccountRequest))]
+[JsonSerializable(typeof(CashRequest))]
+[JsonSerializable(typeof(TransferRequest))]
+[JsonSerializable(typeof(AccountResponse))]
+[JsonSerializable(typeof(TransactionResponse))]
+[JsonSerializable(typeof(HistoryResponse))]
+[JsonSerializable(typeof(Problem))]
+internal sealed partial class ApiJson : JsonSerializerContext
+{
+    public static void Configure(JsonSerializerOptions options)
+    {
+        options.TypeInfoResolverChain.Insert(0, Default);
+        options.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower;
+        options.PropertyNameCaseInsensitive = false;
+        options.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
+        options.AllowDuplicateProperties = false;
+        options.NumberHandling = JsonNumberHandling.Strict;
+        options.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping; // JSON is all that is ever sent, so text stays as it was given
+        options.MaxDepth = 8;
+    }
+}

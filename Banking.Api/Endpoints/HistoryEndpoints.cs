@@ -1,0 +1,75 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using Banking.Data;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Banking.Api.Endpoints;
+
+/// <summary>A transaction as one of its accounts sees it: a credit raises its balance, a debit lowers it.</summary>
+public sealed record EntryResponse(
+    long TransactionId,
+    [property: AllowedValues(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
+    [property: AllowedValues("credit", "debit")] string Direction,
+    [property: RegularExpression(Money.AnswerPattern)] string Amount,
+    [property: RegularExpression(Money.AnswerPattern)] string BalanceAfter,
+    long CounterpartyAccountId,
+    string? Reference,
+    IReadOnlyDictionary<string, string>? Metadata,
+    DateTime CreatedAt)
+{
+    public static EntryResponse From(Entry entry, Currency currency) => new(
+        entry.TransactionId, entry.Type, entry.Direction,
+        Money.Format(entry.Amount, currency), Money.Format(entry.BalanceAfter, currency),
+        entry.CounterpartyAccountId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
+}
+
+/// <summary>A page of an account's entries, newest first. The next cursor asks for the page after it; null on the last one.</summary>
+public sealed record HistoryResponse(long AccountId, IReadOnlyList<EntryResponse> Transactions, string? NextCursor)
+{
+    public static HistoryResponse From(long accountId, HistoryPage page, Currency currency) => new(
+        accountId, [.. page.Entries.Select(entry => EntryResponse.From(entry, currency))],
+        page.Next?.ToString(CultureInfo.InvariantCulture));
+}
+
+/// <summary>Shows accounts' entries a page at a time.</summary>
+internal static class HistoryEndpoints
+{
+    public static void MapHistory(this IEndpointRouteBuilder api) =>
+        api.MapGet("/transaction_history", TransactionHistory)
+            .WithSummary("List an account's transactions with its running balance, newest first.")
+            .Answers<HistoryResponse>(200, "account_not_found");
+
+    private static async Task<IResult> TransactionHistory(
+        [FromQuery(Name = "account_id"), Needed, Id] long? accountId,
+        [FromQuery(Name = "limit"), Limit] int? limit,
+        [FromQuery(Name = "cursor"), Cursor] string? cursor,
+        History history,
+        Currencies currencies,
+        CancellationToken cancellationToken)
+    {
+        var before = cursor is null ? long.MaxValue : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
+        return await history.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, before, cancellationToken) is { } page
+            ? TypedResults.Ok(HistoryResponse.From(accountId.Value, page, currencies[page.Currency]))
+            : Problem.Of("account_not_found", $"There is no account {accountId}.");
+    }
+}
+
+/// <summary>How many entries a page has at most.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class LimitAttribute() : RangeAttribute(1, Most)
+{
+    public const int Default = 50;
+    public const int Most = 500;
+
+    public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
+}
+
+/// <summary>Where a page starts: what the page before it gave as next_cursor (the id of its last transaction).</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class CursorAttribute : ValidationAttribute
+{
+    public override bool IsValid(object? value) => value is null
+        || (value is string text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id > 0);
+
+    public override string FormatErrorMessage(string name) => "must be a next_cursor that an earlier page gave.";
+}

@@ -1,0 +1,74 @@
+using System.Text.Json.Serialization;
+using Banking.Data;
+using Microsoft.AspNetCore.Mvc;
+
+namespace Banking.Api.Endpoints;
+
+/// <summary>Money to pay in to an account, or out of it.</summary>
+public sealed record CashRequest(
+    [Needed, Id] long? AccountId,
+    [property: JsonConverter(typeof(MoneyConverter))][Needed, AboveZero] decimal? Amount,
+    [Text(0, 140)] string? Reference = null,
+    [Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+
+/// <summary>Money to move from one account to another of the same currency.</summary>
+public sealed record TransferRequest(
+    [Needed, Id] long? FromAccountId,
+    [Needed, Id] long? ToAccountId,
+    [property: JsonConverter(typeof(MoneyConverter))][Needed, AboveZero] decimal? Amount,
+    [Text(0, 140)] string? Reference = null,
+    [Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+
+/// <summary>Moves money: deposits, withdrawals and transfers, all of them postings to the ledger.</summary>
+internal static class PostingEndpoints
+{
+    private static readonly string[] Refusals =
+    [
+        "account_not_found", "account_frozen", "account_closed", "amount_precision", "balance_limit_exceeded",
+        "idempotency_key_reused", "overloaded", "account_busy",
+    ];
+
+    public static void MapPostings(this IEndpointRouteBuilder api)
+    {
+        api.MapPost("/deposit", Deposit)
+            .WithSummary("Pay money in to an account.")
+            .Answers<TransactionResponse>(201, Refusals);
+        api.MapPost("/withdraw", Withdraw)
+            .WithSummary("Pay money out of an account.")
+            .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds"]);
+        api.MapPost("/transaction", Transfer)
+            .WithSummary("Move money from one account to another.")
+            .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds", "same_account", "currency_mismatch"]);
+    }
+
+    private static Task<IResult> Deposit(
+        CashRequest request, [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey, Ledger ledger, Currencies currencies, HttpContext context) =>
+        PostAsync(ledger, currencies, context, new(
+            Caller.Of(context), idempotencyKey, PostingType.Deposit, FromAccountId: null, request.AccountId,
+            request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
+
+    private static Task<IResult> Withdraw(
+        CashRequest request, [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey, Ledger ledger, Currencies currencies, HttpContext context) =>
+        PostAsync(ledger, currencies, context, new(
+            Caller.Of(context), idempotencyKey, PostingType.Withdrawal, request.AccountId, ToAccountId: null,
+            request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
+
+    private static Task<IResult> Transfer(
+        TransferRequest request, [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey, Ledger ledger, Currencies currencies, HttpContext context) =>
+        PostAsync(ledger, currencies, context, new(
+            Caller.Of(context), idempotencyKey, PostingType.Transfer, request.FromAccountId, request.ToAccountId,
+            request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
+
+    private static async Task<IResult> PostAsync(Ledger ledger, Currencies currencies, HttpContext context, Posting posting)
+    {
+        var outcome = await ledger.SubmitAsync(posting);
+        return outcome switch
+        {
+            Outcome.Posted posted => Idempotency.Created(
+                context, posted.Replayed, $"/api/get_one_transaction?transaction_id={posted.Transaction.TransactionId}",
+                TransactionResponse.From(posted.Transaction, currencies[posted.Transaction.Currency])),
+            Outcome.Refused refused => Problem.Of(refused),
+            _ => throw new InvalidOperationException($"A posting can't end as {outcome}."),
+        };
+    }
+}

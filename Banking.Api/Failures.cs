@@ -1,0 +1,71 @@
+using System.Text.Json;
+using Banking.Data;
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Http.Metadata;
+
+namespace Banking.Api;
+
+/// <summary>
+/// Turns what was thrown into its answer. A client's mistake is answered and not logged; a database that can't be reached is
+/// a warning; everything else is a fault of ours, logged as an error.
+/// </summary>
+internal sealed partial class Failures(ILogger<Failures> logger) : IExceptionHandler
+{
+    public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
+    {
+        var answer = exception switch
+        {
+            _ when httpContext.RequestAborted.IsCancellationRequested => null,
+            BadHttpRequestException { InnerException: JsonException json } => StrictRequests.Explain(json, RequestTypeOf(httpContext)),
+            BadHttpRequestException { StatusCode: 400 } => Problem.Invalid("body", "is required: a JSON object."),
+            BadHttpRequestException { StatusCode: var status } => Problem.Of(status, httpContext.Request),
+            _ when Database.IsTransient(exception) => DatabaseUnavailable(exception, httpContext),
+            _ => Fault(exception, httpContext),
+        };
+        if (answer is not null)
+        {
+            await answer.ExecuteAsync(httpContext);
+        }
+
+        return true;
+    }
+
+    private static Type? RequestTypeOf(HttpContext context) =>
+        context.Features.Get<IExceptionHandlerFeature>()?.Endpoint?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType;
+
+    private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
+    {
+        LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path);
+        return Problem.Of("database_unavailable", "The database did not answer; nothing was done.");
+    }
+
+    private ProblemResult Fault(Exception exception, HttpContext context)
+    {
+        LogFault(exception, context.Request.Method, context.Request.Path);
+        return Problem.Of(500, context.Request);
+    }
+
+    [LoggerMessage(LogLevel.Warning, "{Method} {Path} was answered with 503: the database did not answer. The client may try again.")]
+    private partial void LogDatabaseUnavailable(Exception exception, string method, string path);
+
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} was answered with 500: a fault of this service that needs a look.")]
+    private partial void LogFault(Exception exception, string method, string path);
+}
+
+/// <summary>Gives the framework's own problem documents (its validation's) the form of ours.</summary>
+internal sealed class ValidationProblems : IProblemDetailsWriter
+{
+    public bool CanWrite(ProblemDetailsContext context) => true;
+
+    public async ValueTask WriteAsync(ProblemDetailsContext context)
+    {
+        var answer = context.ProblemDetails is HttpValidationProblemDetails invalid
+            ? Problem.Invalid(invalid.Errors.ToDictionary(error => WireNameOf(error.Key), error => error.Value))
+            : Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request);
+        await answer.ExecuteAsync(context.HttpContext);
+    }
+
+    /// <summary>The name that the client knows: the framework's errors come under those of C#.</summary>
+    private static string WireNameOf(string name) =>
+        name == Idempotency.ParameterName ? Idempotency.Header : JsonNamingPolicy.SnakeCaseLower.ConvertName(name);
+}

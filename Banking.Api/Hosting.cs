@@ -1,0 +1,96 @@
+using Banking.Data;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Banking.Api;
+
+/// <summary>Puts the service together: settings, database, ledger.</summary>
+internal static partial class Hosting
+{
+    public static void AddBanking(this IServiceCollection services)
+    {
+        services.AddOptions<BankingOptions>().BindConfiguration("Banking").ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<BookDatabase>();
+        services.AddSingleton(provider => Database.Connect(
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<IOptions<BankingOptions>>().Value));
+        services.AddSingleton(provider => Currencies.Load(provider.GetRequiredService<NpgsqlDataSource>()));
+        services.AddSingleton<Accounts>();
+        services.AddSingleton<Transactions>();
+        services.AddSingleton<History>();
+        services.AddSingleton(provider => new Ledger(
+            provider.GetRequiredService<NpgsqlDataSource>(),
+            provider.GetRequiredService<Currencies>(),
+            provider.GetRequiredService<IOptions<BankingOptions>>().Value,
+            provider.GetRequiredService<ILogger<Ledger>>()));
+    }
+
+    /// <summary>The address where none is set by ASP.NET's own settings.</summary>
+    public static void ListenByDefaultOn(this WebApplicationBuilder builder, string url)
+    {
+        if (string.IsNullOrEmpty(builder.Configuration["urls"] ?? builder.Configuration["http_ports"] ?? builder.Configuration["https_ports"]))
+        {
+            builder.WebHost.UseUrls(url);
+        }
+    }
+
+    /// <summary>Finds or starts the database and brings its schema up to date. False where that failed, with the reason in the log.</summary>
+    public static async Task<bool> PrepareAsync(this WebApplication app)
+    {
+        try
+        {
+            var database = app.Services.GetRequiredService<BookDatabase>();
+            await database.OpenAsync();
+            _ = app.Services.GetRequiredService<Ledger>();
+            app.Lifetime.ApplicationStarted.Register(() =>
+                LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
+            return true;
+        }
+        catch (Exception exception) when (exception is InvalidOperationException or OptionsValidationException || Database.IsTransient(exception))
+        {
+            LogCannotStart(app.Logger, exception.Message);
+            await app.DisposeAsync();
+            return false;
+        }
+    }
+
+    [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
+    private static partial void LogCannotStart(ILogger logger, string reason);
+
+    [LoggerMessage(LogLevel.Information, "Ready. The data is in {Database}; the docs page is at {Url}/scalar")]
+    private static partial void LogReady(ILogger logger, string database, string? url);
+}
+
+/// <summary>The database of this process's book: the one that the settings name or, in Development without one, a PostgreSQL of its own.</summary>
+internal sealed class BookDatabase(
+    IConfiguration configuration, IHostEnvironment environment, IOptions<BankingOptions> options, ILoggerFactory loggers) : IAsyncDisposable
+{
+    private PrivateCluster? cluster;
+
+    public string ConnectionString { get; private set; } = "";
+
+    public string Description { get; private set; } = "";
+
+    public async Task OpenAsync()
+    {
+        if (configuration.GetConnectionString("Banking") is { Length: > 0 } configured)
+        {
+            var named = new NpgsqlConnectionStringBuilder(configured);
+            (ConnectionString, Description) = (configured, $"schema {options.Value.Schema} of {named.Database} at {named.Host}:{named.Port}");
+        }
+        else if (environment.IsDevelopment())
+        {
+            cluster = await PrivateCluster.StartAsync(options.Value.DataFolder ?? PrivateCluster.DefaultFolder);
+            (ConnectionString, Description) = (cluster.ConnectionString, $"{cluster.Folder} (an embedded PostgreSQL {cluster.Version})");
+        }
+        else
+        {
+            throw new InvalidOperationException(
+                "No database: set ConnectionStrings__Banking, such as Host=db;Database=banking;Username=banking;Password=... "
+                + "(only in Development is one started without it).");
+        }
+
+        await Migrations.ApplyAsync(ConnectionString, options.Value.Schema, loggers.CreateLogger(typeof(Migrations)));
+    }
+
+    public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;
+}

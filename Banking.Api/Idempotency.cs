@@ -1,0 +1,27 @@
+namespace Banking.Api;
+
+/// <summary>The answers to requests that are done once, however often they are sent.</summary>
+internal static class Idempotency
+{
+    public const string Header = "Idempotency-Key";
+    public const string ParameterName = "idempotencyKey";
+    public const string ReplayedHeader = "Idempotency-Replayed";
+
+    public static IResult Created<T>(HttpContext context, bool replayed, string location, T body)
+    {
+        if (replayed)
+        {
+            context.Response.Headers[ReplayedHeader] = "true";
+        }
+
+        return TypedResults.Created(location, body);
+    }
+}
+
+/// <summary>Who is calling: what the log keeps with every row, and whose the idempotency keys are.</summary>
+internal static class Caller
+{
+    private const string Anonymous = "anonymous";
+
+    public static string Of(HttpContext context) => context.User.Identity?.Name ?? Anonymous;
+}

@@ -1,0 +1,64 @@
+using System.Buffers;
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
+using Banking.Data;
+
+namespace Banking.Api;
+
+/// <summary>Amounts on the wire: exact decimals, never a binary float.</summary>
+public static partial class Money
+{
+    public const string RequestPattern = @"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
+    public const string AnswerPattern = @"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
+    public const string Rule = "must be a decimal number, as a string or a number, of at most 15 whole digits and 4 decimals, without sign or exponent.";
+
+    /// <summary>The amount with its currency's own digits: 10.50, 150, 1.250.</summary>
+    public static string Format(decimal amount, Currency currency) =>
+        amount.ToString(DigitFormats[currency.MinorUnit], CultureInfo.InvariantCulture);
+
+    private static readonly string[] DigitFormats = ["F0", "F1", "F2", "F3", "F4"];
+
+    [GeneratedRegex(RequestPattern)]
+    internal static partial Regex RequestRegex();
+}
+
+/// <summary>Reads an amount from a JSON string or number by its digits, so that nothing is rounded on the way in.</summary>
+internal sealed class MoneyConverter : JsonConverter<decimal?>
+{
+    // The longest amount allowed has 20 characters; a few more tell that a longer one is too long.
+    private const int EnoughToJudge = 24;
+
+    public override decimal? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType is JsonTokenType.String or JsonTokenType.Number)
+        {
+            var length = reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length;
+            if (length <= EnoughToJudge)
+            {
+                var digits = Encoding.UTF8.GetString(reader.HasValueSequence ? reader.ValueSequence.ToArray() : reader.ValueSpan);
+                if (Money.RequestRegex().IsMatch(digits))
+                {
+                    return decimal.Parse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture);
+                }
+            }
+        }
+
+        throw new JsonException(Money.Rule);
+    }
+
+    public override void Write(Utf8JsonWriter writer, decimal? value, JsonSerializerOptions options) =>
+        throw new NotSupportedException("Requests are only read.");
+}
+
+/// <summary>The amount is above zero.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class AboveZeroAttribute : ValidationAttribute
+{
+    public override bool IsValid(object? value) => value is null or > 0m;
+
+    public override string FormatErrorMessage(string name) => "must be above zero.";
+}

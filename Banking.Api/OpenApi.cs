@@ -1,0 +1,168 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Nodes;
+using Banking.Api.Endpoints;
+using Microsoft.AspNetCore.OpenApi;
+using Microsoft.OpenApi;
+using Scalar.AspNetCore;
+
+namespace Banking.Api;
+
+/// <summary>The API's description, made from the endpoints themselves, and the page that shows it.</summary>
+internal static class OpenApi
+{
+    /// <summary>The problem codes an endpoint can answer with.</summary>
+    private sealed record PossibleProblems(IReadOnlyList<string> Codes);
+
+    /// <summary>States an endpoint's answers: its success, and the codes of its refusals beyond those that every endpoint has.</summary>
+    public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params string[] codes) =>
+        endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(["validation_failed", "internal_error", "database_unavailable", .. codes]));
+
+    public static void AddOpenApiDocument(this IServiceCollection services) => services.AddOpenApi("v1", options =>
+    {
+        options.AddDocumentTransformer(Introduce);
+        options.AddOperationTransformer(DescribeAsync);
+        options.AddSchemaTransformer(Refine);
+    });
+
+    public static void MapDocs(this WebApplication app)
+    {
+        app.MapOpenApi();
+        app.MapScalarApiReference(page => page
+            .WithTitle("Core Banking")
+            .DisableDefaultFonts() // they would come from a CDN
+            .DisableAgent()
+            .DisableTelemetry());
+        app.MapGet("/", () => TypedResults.Redirect("/scalar")).ExcludeFromDescription();
+    }
+
+    private static Task Introduce(OpenApiDocument document, OpenApiDocumentTransformerContext context, CancellationToken cancellationToken)
+    {
+        document.Info = new()
+        {
+            Title = "Core Banking",
+            Version = "v1",
+            Description = """
+                Opens accounts and moves money between them, exactly and durably. A 201 means: committed and on disk.
+                Amounts are decimals, never floats: send a string or a number, get a string with the currency's own digits.
+                Send an `Idempotency-Key` with every POST and a retry is done once, whatever happened to the first answer.
+                Every refusal is an RFC 9457 problem document with a stable `code`.
+                """,
+        };
+        document.Servers = [];
+        return Task.CompletedTask;
+    }
+
+    private static async Task DescribeAsync(OpenApiOperation operation, OpenApiOperationTransformerContext context, CancellationToken cancellationToken)
+    {
+        var codes = context.Description.ActionDescriptor.EndpointMetadata.OfType<PossibleProblems>().Single().Codes.AsEnumerable();
+        if (operation.RequestBody is OpenApiRequestBody body)
+        {
+            codes = codes.Concat(["payload_too_large", "unsupported_media_type"]);
+            body.Required = true;
+        }
+
+        var problem = await context.GetOrCreateSchemaAsync(typeof(Problem), null, cancellationToken);
+        context.Document!.AddComponent(nameof(Problem), problem);
+        foreach (var status in codes.Select(Problem.KindOf).OrderBy(kind => kind.Status).GroupBy(kind => kind.Status))
+        {
+            var response = new OpenApiResponse
+            {
+                Description = string.Join(" ", status.Select(kind => $"`{kind.Code}`: {kind.Title}.")),
+                Content = new Dictionary<string, OpenApiMediaType>
+                {
+                    [Problem.ContentType] = new()
+                    {
+                        Schema = new OpenApiSchemaReference(nameof(Problem), context.Document),
+                        Examples = status.ToDictionary(kind => kind.Code, IOpenApiExample (kind) => new OpenApiExample { Value = ExampleOf(kind) }),
+                    },
+                },
+            };
+            if (status.Key == 503)
+            {
+                response.Headers = Header("Retry-After", "Seconds after which to try again.", JsonSchemaType.Integer);
+            }
+
+            operation.Responses![$"{status.Key}"] = response;
+        }
+
+        if (operation.Responses!.TryGetValue("201", out var created) && created is OpenApiResponse success)
+        {
+            success.Description = "Done: committed and durable.";
+            success.Headers = Header("Location", "Where to read it again.", JsonSchemaType.String)
+                .Concat(Header(Idempotency.ReplayedHeader, "`true` where an earlier request with the same key did it.", JsonSchemaType.String))
+                .ToDictionary();
+        }
+    }
+
+    private static Dictionary<string, IOpenApiHeader> Header(string name, string description, JsonSchemaType type) =>
+        new() { [name] = new OpenApiHeader { Description = description, Schema = new OpenApiSchema { Type = type } } };
+
+    private static JsonObject ExampleOf(Problem.Kind kind)
+    {
+        var example = new JsonObject
+        {
+            ["type"] = Problem.TypeOf(kind.Code),
+            ["title"] = kind.Title,
+            ["status"] = kind.Status,
+            ["detail"] = kind.Code == "validation_failed" ? "amount must be above zero." : $"{kind.Title}.",
+            ["code"] = kind.Code,
+        };
+        if (kind.Code == "validation_failed")
+        {
+            example["errors"] = new JsonObject { ["amount"] = new JsonArray("must be above zero.") };
+        }
+
+        return example;
+    }
+
+    private static Task Refine(OpenApiSchema schema, OpenApiSchemaTransformerContext context, CancellationToken cancellationToken)
+    {
+        var type = context.JsonTypeInfo.Type;
+        var attributes = context.JsonPropertyInfo?.AttributeProvider?.GetCustomAttributes(inherit: true) ?? [];
+        if (type == typeof(decimal?))
+        {
+            schema.Type = JsonSchemaType.String | JsonSchemaType.Number;
+            schema.Pattern = Money.RequestPattern;
+            schema.Description = $"An amount: {Money.Rule}";
+        }
+
+        if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed)
+        {
+            schema.Enum = [.. allowed.Values.Select(value => (JsonNode)$"{value}")];
+        }
+
+        if (type == typeof(Problem))
+        {
+            schema.AdditionalPropertiesAllowed = true;
+        }
+
+        if (Examples.TryGetValue(type, out var example))
+        {
+            schema.Examples = [JsonNode.Parse(example)!];
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private static readonly Dictionary<Type, string> Examples = new()
+    {
+        [typeof(CreateAccountRequest)] = """
+            {"owner_name":"Ada Lovelace","currency":"EUR","initial_deposit":"100.00","overdraft_limit":"0"}
+            """,
+        [typeof(CashRequest)] = """
+            {"account_id":1000,"amount":"10.50","reference":"Cash at counter 3","metadata":{"branch":"Main Street"}}
+            """,
+        [typeof(TransferRequest)] = """
+            {"from_account_id":1000,"to_account_id":1001,"amount":"25.00","reference":"Invoice 4711"}
+            """,
+        [typeof(AccountResponse)] = """
+            {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","overdraft_limit":"0.00","created_at":"2026-01-02T03:04:05.678901Z"}
+            """,
+        [typeof(TransactionResponse)] = """
+            {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
+            """,
+        [typeof(HistoryResponse)] = """
+            {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
+            """,
+    };
+}

@@ -1,0 +1,109 @@
+using System.Text.Json.Serialization;
+using Banking.Data;
+using Microsoft.AspNetCore.Http.Metadata;
+
+namespace Banking.Api;
+
+/// <summary>An RFC 9457 problem document. The code is stable and has one status; errors name what is wrong by field.</summary>
+public sealed record Problem(
+    string Type,
+    string Title,
+    int Status,
+    string Detail,
+    string Code,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyDictionary<string, string[]>? Errors = null)
+{
+    public const string ContentType = "application/problem+json";
+
+    /// <summary>A code's status, title and, where trying again may help, after how many seconds.</summary>
+    public sealed record Kind(string Code, int Status, string Title, int? RetryAfter = null);
+
+    /// <summary>Every code the service answers with.</summary>
+    public static readonly IReadOnlyList<Kind> Kinds =
+    [
+        new("validation_failed", 400, "The request is not of the right form"),
+        new("not_found", 404, "There is no such path"),
+        new("account_not_found", 404, "There is no such account"),
+        new("transaction_not_found", 404, "There is no such transaction"),
+        new("method_not_allowed", 405, "The path has no such method"),
+        new("account_frozen", 409, "The account is frozen"),
+        new("account_closed", 409, "The account is closed"),
+        new("payload_too_large", 413, "The body is larger than 1 MiB"),
+        new("unsupported_media_type", 415, "The body must be application/json"),
+        new("same_account", 422, "The two accounts are one"),
+        new("currency_mismatch", 422, "The accounts are in different currencies"),
+        new("amount_precision", 422, "The amount has more decimals than its currency"),
+        new("insufficient_funds", 422, "The balance does not cover the amount"),
+        new("balance_limit_exceeded", 422, "The balance would grow too large"),
+        new("idempotency_key_reused", 422, "The key belongs to another request"),
+        new("internal_error", 500, "The service failed"),
+        new("overloaded", 503, "Too many requests are waiting", RetryAfter: 1),
+        new("database_unavailable", 503, "The database can't be reached", RetryAfter: 2),
+        new("account_busy", 503, "The account is locked by somebody else", RetryAfter: 1),
+    ];
+
+    private static readonly Dictionary<string, Kind> ByCode = Kinds.ToDictionary(kind => kind.Code);
+
+    public static string TypeOf(string code) => $"urn:core-banking:problem:{code}";
+
+    public static Kind KindOf(string code) => ByCode[code];
+
+    public static string CodeOf(Refusal refusal) => refusal switch
+    {
+        Refusal.AccountNotFound => "account_not_found",
+        Refusal.AccountFrozen => "account_frozen",
+        Refusal.AccountClosed => "account_closed",
+        Refusal.SameAccount => "same_account",
+        Refusal.CurrencyMismatch => "currency_mismatch",
+        Refusal.AmountPrecision => "amount_precision",
+        Refusal.InsufficientFunds => "insufficient_funds",
+        Refusal.BalanceLimitExceeded => "balance_limit_exceeded",
+        Refusal.IdempotencyKeyReused => "idempotency_key_reused",
+        Refusal.AccountBusy => "account_busy",
+        Refusal.Overloaded => "overloaded",
+        Refusal.DatabaseUnavailable => "database_unavailable",
+        _ => throw new ArgumentOutOfRangeException(nameof(refusal), refusal, "A refusal without a code."),
+    };
+
+    public static ProblemResult Of(Outcome.Refused refused) => Of(CodeOf(refused.Refusal), refused.Detail);
+
+    public static ProblemResult Of(string code, string detail, IReadOnlyDictionary<string, string[]>? errors = null)
+    {
+        var kind = KindOf(code);
+        return new(kind, new Problem(TypeOf(code), kind.Title, kind.Status, detail, code, errors));
+    }
+
+    /// <summary>A request whose fields break the rules that stand beside their names.</summary>
+    public static ProblemResult Invalid(IReadOnlyDictionary<string, string[]> errors) =>
+        Of("validation_failed", string.Join(' ', errors.Select(error => $"{error.Key} {error.Value[0]}")), errors);
+
+    public static ProblemResult Invalid(string field, string rule) => Invalid(new Dictionary<string, string[]> { [field] = [rule] });
+
+    /// <summary>The document for a bare status, where the framework refused a request before any endpoint saw it.</summary>
+    public static ProblemResult Of(int status, HttpRequest request) => status switch
+    {
+        404 => Of("not_found", $"There is nothing at {request.Path}; the calls are described at /scalar."),
+        405 => Of("method_not_allowed", $"{request.Path} has no {request.Method}."),
+        413 => Of("payload_too_large", "A body has at most 1048576 bytes."),
+        415 => Of("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json."),
+        >= 500 => Of("internal_error", "The fault is ours and is in our log. Sent again with the same Idempotency-Key, the request is done once at most."),
+        _ => Of("validation_failed", "The request can't be read."),
+    };
+}
+
+/// <summary>Answers with a problem document, whatever the client says it accepts.</summary>
+public sealed class ProblemResult(Problem.Kind kind, Problem problem) : IResult, IStatusCodeHttpResult
+{
+    public int? StatusCode => kind.Status;
+
+    public Task ExecuteAsync(HttpContext httpContext)
+    {
+        httpContext.Response.StatusCode = kind.Status;
+        if (kind.RetryAfter is { } seconds)
+        {
+            httpContext.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        }
+
+        return httpContext.Response.WriteAsJsonAsync(problem, ApiJson.Default.Problem, Problem.ContentType);
+    }
+}

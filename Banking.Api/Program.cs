@@ -1,0 +1,42 @@
+using Banking.Api;
+using Banking.Api.Endpoints;
+
+if (args is ["health"])
+{
+    return await HealthEndpoints.CheckAsync();
+}
+
+var builder = WebApplication.CreateSlimBuilder(args);
+builder.ListenByDefaultOn("http://localhost:8080");
+builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 1024 * 1024);
+builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
+builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that Failures can name the field
+builder.Services.AddExceptionHandler<Failures>();
+builder.Services.AddSingleton<IProblemDetailsWriter, ValidationProblems>();
+builder.Services.AddProblemDetails();
+builder.Services.AddValidation();
+builder.Services.AddOpenApiDocument();
+builder.Services.AddBanking();
+
+var app = builder.Build();
+if (!await app.PrepareAsync())
+{
+    return 1;
+}
+
+app.UseExceptionHandler();
+app.UseStatusCodePages(context =>
+    Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
+app.UseRouting();
+app.UseStrictParameters();
+
+var api = app.MapGroup("/api").WithStrictParameters();
+api.MapAccounts();
+api.MapPostings();
+api.MapTransactions();
+api.MapHistory();
+
+app.MapHealth();
+app.MapDocs();
+await app.RunAsync();
+return 0;

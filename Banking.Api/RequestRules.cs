@@ -1,0 +1,68 @@
+using System.ComponentModel.DataAnnotations;
+using System.Text;
+
+namespace Banking.Api;
+
+/// <summary>The member must be there.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class NeededAttribute : RequiredAttribute
+{
+    public NeededAttribute() => AllowEmptyStrings = true;
+
+    public override string FormatErrorMessage(string name) => "is required.";
+}
+
+/// <summary>An id: a whole number from 1 to 9223372036854775807.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class IdAttribute() : RangeAttribute(typeof(long), "1", "9223372036854775807")
+{
+    public const string Rule = "must be a whole number from 1 to 9223372036854775807.";
+
+    public override string FormatErrorMessage(string name) => Rule;
+}
+
+/// <summary>Text of a number of characters (Unicode code points, as PostgreSQL counts them), none of them NUL.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class TextAttribute : StringLengthAttribute
+{
+    public TextAttribute(int shortest, int longest)
+        : base(longest) => MinimumLength = shortest;
+
+    public override bool IsValid(object? value) => value is null || (value is string text && Holds(text, MinimumLength, MaximumLength));
+
+    public override string FormatErrorMessage(string name) =>
+        $"must have {MinimumLength} to {MaximumLength} characters, none of them NUL.";
+
+    internal static bool Holds(string text, int shortest, int longest)
+    {
+        var length = text.EnumerateRunes().Count();
+        return length >= shortest && length <= longest && !text.Contains('\0', StringComparison.Ordinal);
+    }
+}
+
+/// <summary>At most 20 members with names of 1 to 64 and string values of at most 500 characters.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class MetadataAttribute : ValidationAttribute
+{
+    public const int MostMembers = 20;
+    public const int LongestName = 64;
+    public const int LongestValue = 500;
+
+    public override bool IsValid(object? value) => value is null || (value is IReadOnlyDictionary<string, string> members
+        && members.Count <= MostMembers
+        && members.All(member =>
+            TextAttribute.Holds(member.Key, 1, LongestName) && member.Value is not null && TextAttribute.Holds(member.Value, 0, LongestValue)));
+
+    public override string FormatErrorMessage(string name) =>
+        $"must be an object of at most {MostMembers} string members, names of 1 to {LongestName} and values of at most {LongestValue} characters, none of them NUL.";
+}
+
+/// <summary>A client's name for one request of its own: 1 to 255 visible ASCII characters.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class KeyAttribute() : RegularExpressionAttribute("^[!-~]{1,255}$")
+{
+    // The base class lets an empty value pass.
+    public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
+
+    public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters.";
+}

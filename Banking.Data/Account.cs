@@ -1,0 +1,38 @@
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>An account as its owner sees it. Amounts are in the units of its currency.</summary>
+public sealed record Account(
+    long AccountId,
+    string OwnerName,
+    string Currency,
+    string Status,
+    decimal Balance,
+    decimal OverdraftLimit,
+    DateTime CreatedAt);
+
+/// <summary>Reads accounts.</summary>
+public sealed class Accounts(NpgsqlDataSource dataSource)
+{
+    private const string GetSql = """
+        SELECT account_id
+             , owner_name
+             , currency
+             , status
+             , balance
+             , overdraft_limit
+             , created_at
+          FROM account
+         WHERE account_id = @account_id;
+        """;
+
+    /// <summary>The account, or null where there is none with that id.</summary>
+    public async Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        return await connection.QuerySingleOrDefaultAsync<Account>(
+            new CommandDefinition(GetSql, new { account_id = accountId }, cancellationToken: cancellationToken));
+    }
+}

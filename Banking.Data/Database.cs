@@ -1,0 +1,67 @@
+using System.Net.Sockets;
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>Connections to one book: one database, one schema.</summary>
+public static class Database
+{
+    static Database() => DefaultTypeMap.MatchNamesWithUnderscores = true;
+
+    // Every statement of ours is a set of index look-ups, whatever the tables' sizes. Left to itself the planner keeps the
+    // sequential scan that suited the empty table a statement was first prepared on, until somebody analyses the table.
+    // And an acknowledged posting is on disk even where the server's default says that it need not be.
+    private const string SessionSql = """
+        SET plan_cache_mode = force_custom_plan;
+        SET jit = off;
+        SELECT set_config('synchronous_commit', 'on', false)
+         WHERE current_setting('synchronous_commit') = 'off';
+        """;
+
+    /// <summary>A pool of connections whose unqualified names are those of the book's schema.</summary>
+    public static NpgsqlDataSource Connect(string connectionString, BankingOptions options)
+    {
+        var builder = new NpgsqlDataSourceBuilder(connectionString);
+        builder.ConnectionStringBuilder.SearchPath = options.Schema;
+        builder.ConnectionStringBuilder.CommandTimeout = options.RetrySeconds;
+        builder.ConnectionStringBuilder.ApplicationName ??= "core-banking";
+        builder.ConnectionStringBuilder.MaxAutoPrepare = 50;
+        builder.ConnectionStringBuilder.AutoPrepareMinUsages = 2;
+        builder.ConnectionStringBuilder.NoResetOnClose = true; // nothing changes a session after it is set up
+        builder.UsePhysicalConnectionInitializer(
+            connection => connection.Execute(SessionSql),
+            async connection => await connection.ExecuteAsync(SessionSql));
+        return builder.Build();
+    }
+
+    /// <summary>Whether the database answers, within a second.</summary>
+    public static async Task<bool> AnswersAsync(NpgsqlDataSource dataSource)
+    {
+        using var second = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        try
+        {
+            await using var connection = await dataSource.OpenConnectionAsync(second.Token);
+            await connection.ExecuteAsync(new CommandDefinition("SELECT 1;", cancellationToken: second.Token));
+            return true;
+        }
+        catch (Exception exception) when (exception is OperationCanceledException || IsTransient(exception))
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Whether the fault is the database's or the network's, so that the same work may succeed when it is run again.</summary>
+    public static bool IsTransient(Exception exception) => exception switch
+    {
+        PostgresException { SqlState: var state } =>
+            state.StartsWith("08", StringComparison.Ordinal)      // the connection is gone
+            || state.StartsWith("57P", StringComparison.Ordinal)  // the server stops, starts or gives up
+            || state.StartsWith("53", StringComparison.Ordinal)   // out of connections, memory or disk
+            || state is "40001" or "40P01"                        // serialization failure, deadlock
+                     or "55P03" or "57014"                        // waited too long for a lock or an answer
+                     or "25006",                                  // read-only: a standby that is not promoted yet
+        NpgsqlException or SocketException or IOException or TimeoutException => true,
+        _ => false,
+    };
+}

@@ -1,0 +1,87 @@
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>A posting as one of its two accounts sees it. Metadata is JSON text.</summary>
+public sealed record Entry(
+    long TransactionId,
+    string Type,
+    string Direction,
+    decimal Amount,
+    decimal BalanceAfter,
+    long CounterpartyAccountId,
+    string? Reference,
+    string? Metadata,
+    DateTime CreatedAt);
+
+/// <summary>One page of an account's entries, newest first. <c>Next</c> is where the following page starts, or null on the last one.</summary>
+public sealed record HistoryPage(string Currency, IReadOnlyList<Entry> Entries, long? Next);
+
+/// <summary>Reads accounts' entries a page at a time.</summary>
+public sealed class History(NpgsqlDataSource dataSource)
+{
+    // Each side walks its own index (account, transaction_id) from the cursor down and stops at the limit, so a page costs
+    // the same at any depth.
+    private const string PageSql = """
+        SELECT currency
+          FROM account
+         WHERE account_id = @account_id;
+
+        (SELECT transaction_id
+              , type
+              , 'debit' AS direction
+              , amount
+              , from_balance_after AS balance_after
+              , to_account_id AS counterparty_account_id
+              , reference
+              , metadata::text
+              , created_at
+           FROM transaction_log
+          WHERE from_account_id = @account_id
+            AND transaction_id < @before
+          ORDER BY from_account_id, transaction_id DESC
+          LIMIT @rows)
+         UNION ALL
+        (SELECT transaction_id
+              , type
+              , 'credit'
+              , amount
+              , to_balance_after
+              , from_account_id
+              , reference
+              , metadata::text
+              , created_at
+           FROM transaction_log
+          WHERE to_account_id = @account_id
+            AND transaction_id < @before
+          ORDER BY to_account_id, transaction_id DESC
+          LIMIT @rows)
+         ORDER BY transaction_id DESC
+         LIMIT @rows;
+        """;
+
+    /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null where there is no such account.</summary>
+    public async Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        // One row more than asked for tells whether there is a next page.
+        var parameters = new { account_id = accountId, before, rows = limit + 1 };
+        using var results = await connection.QueryMultipleAsync(
+            new CommandDefinition(PageSql, parameters, cancellationToken: cancellationToken));
+        var currency = await results.ReadSingleOrDefaultAsync<string>();
+        if (currency is null)
+        {
+            return null;
+        }
+
+        var entries = (List<Entry>)await results.ReadAsync<Entry>();
+        if (entries.Count <= limit)
+        {
+            return new(currency, entries, Next: null);
+        }
+
+        entries.RemoveAt(limit);
+        return new(currency, entries, Next: entries[^1].TransactionId);
+    }
+}

@@ -1,0 +1,47 @@
+-- 0003_transaction_log: every movement of money, once, for ever.
+--
+-- Why    The log is the truth that the balances only sum up. A row is a posting: an amount that left one account and
+--        reached another in the same instant, with both balances after it. Rows are only ever added (0005 sees to that);
+--        their ids have no gaps and follow the order of commits, so a reader who asks for
+--        "transaction_id > the last one I saw" never misses one.
+-- Locks  A new table that nobody uses yet: nothing waits.
+-- Undo   DROP TABLE transaction_log;
+
+CREATE TABLE transaction_log (
+    transaction_id     bigint        NOT NULL,
+    type               text          NOT NULL,
+    from_account_id    bigint        NOT NULL,
+    to_account_id      bigint        NOT NULL,
+    amount             numeric(19,4) NOT NULL,
+    currency           text          NOT NULL,
+    from_balance_after numeric(19,4) NOT NULL,
+    to_balance_after   numeric(19,4) NOT NULL,
+    client_id          text          NOT NULL,
+    idempotency_key    text          NOT NULL,
+    reference          text,
+    metadata           jsonb,
+    created_at         timestamptz   NOT NULL,
+
+    CONSTRAINT transaction_log_pk PRIMARY KEY (transaction_id),
+    -- Exactly once: a request that is sent again finds its key here.
+    CONSTRAINT transaction_log_key_is_used_once UNIQUE (client_id, idempotency_key),
+    -- With the currency in the key, both accounts are of the posting's currency.
+    CONSTRAINT transaction_log_from_account_exists_in_that_currency FOREIGN KEY (from_account_id, currency) REFERENCES account (account_id, currency),
+    CONSTRAINT transaction_log_to_account_exists_in_that_currency FOREIGN KEY (to_account_id, currency) REFERENCES account (account_id, currency),
+    CONSTRAINT transaction_log_id_is_positive CHECK (transaction_id > 0),
+    CONSTRAINT transaction_log_type_is_deposit_withdrawal_or_transfer CHECK (type IN ('deposit', 'withdrawal', 'transfer')),
+    CONSTRAINT transaction_log_amount_is_above_zero CHECK (amount > 0),
+    CONSTRAINT transaction_log_accounts_differ CHECK (from_account_id <> to_account_id),
+    CONSTRAINT transaction_log_key_has_1_to_255_characters CHECK (char_length(idempotency_key) BETWEEN 1 AND 255),
+    CONSTRAINT transaction_log_reference_has_at_most_140_characters CHECK (char_length(reference) <= 140),
+    CONSTRAINT transaction_log_metadata_is_an_object CHECK (jsonb_typeof(metadata) = 'object')
+);
+
+-- Serves a page of an account's history, newest first: the debits ...
+CREATE INDEX transaction_log_from_account_idx ON transaction_log (from_account_id, transaction_id);
+-- ... and the credits.
+CREATE INDEX transaction_log_to_account_idx ON transaction_log (to_account_id, transaction_id);
+
+COMMENT ON COLUMN transaction_log.transaction_id IS 'From ledger_head: no gaps, in the order of commits.';
+COMMENT ON COLUMN transaction_log.client_id      IS 'The caller that asked for the posting; idempotency keys are its own.';
+COMMENT ON COLUMN transaction_log.created_at     IS 'This database''s clock; never runs backwards along transaction_id.';

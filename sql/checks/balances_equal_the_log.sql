@@ -1,0 +1,17 @@
+-- Every account's balance is what the log says: all it received less all it sent.
+-- A row is an account whose balance was changed without a posting, or whose log rows were.
+SELECT account.account_id
+     , account.balance
+     , COALESCE(entry.total, 0) AS balance_by_the_log
+  FROM account
+  LEFT JOIN (SELECT account_id
+                  , sum(amount) AS total
+               FROM (SELECT to_account_id AS account_id, amount
+                       FROM transaction_log
+                      UNION ALL
+                     SELECT from_account_id, -amount
+                       FROM transaction_log) AS both_sides
+              GROUP BY account_id) AS entry
+    ON entry.account_id = account.account_id
+ WHERE account.balance <> COALESCE(entry.total, 0)
+ ORDER BY account.account_id;

@@ -1,0 +1,18 @@
+-- The ids run from 1 to the head without a gap, and time never runs backwards along them.
+-- A row is an id before which one is missing or later, or a head that doesn't stand at the end of the log.
+SELECT transaction_id
+     , previous_id
+     , created_at
+     , previous_created_at
+  FROM (SELECT transaction_id
+             , created_at
+             , lag(transaction_id, 1, 0::bigint) OVER (ORDER BY transaction_id) AS previous_id
+             , lag(created_at) OVER (ORDER BY transaction_id) AS previous_created_at
+          FROM (SELECT transaction_id, created_at
+                  FROM transaction_log
+                 UNION ALL
+                SELECT last_transaction_id + 1, last_created_at
+                  FROM ledger_head) AS log_and_head) AS neighbours
+ WHERE transaction_id <> previous_id + 1
+    OR created_at < previous_created_at
+ ORDER BY transaction_id;
