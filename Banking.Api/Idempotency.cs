@@ -4,6 +4,7 @@ namespace Banking.Api;
 internal static class Idempotency
 {
     public const string Header = "Idempotency-Key";
+    public const string KeyDescription = "Names this request: sent again with the same key and body, it is answered again but not done again.";
     public const string ParameterName = "idempotencyKey";
     public const string ReplayedHeader = "Idempotency-Replayed";
 

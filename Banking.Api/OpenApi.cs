@@ -121,9 +121,21 @@ internal static class OpenApi
         var attributes = context.JsonPropertyInfo?.AttributeProvider?.GetCustomAttributes(inherit: true) ?? [];
         if (type == typeof(decimal?))
         {
-            schema.Type = JsonSchemaType.String | JsonSchemaType.Number;
+            schema.Type = JsonSchemaType.String | JsonSchemaType.Number | JsonSchemaType.Null;
+            schema.Format = null;
             schema.Pattern = Money.RequestPattern;
             schema.Description = $"An amount: {Money.Rule}";
+        }
+
+        if (attributes.OfType<NeededAttribute>().Any())
+        {
+            schema.Type &= ~JsonSchemaType.Null;
+        }
+
+        if (attributes.OfType<MetadataAttribute>().Any())
+        {
+            schema.MaxProperties = MetadataAttribute.MostMembers;
+            schema.Description = $"A client's own notes: {new MetadataAttribute().FormatErrorMessage("")}";
         }
 
         if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed)
@@ -133,7 +145,8 @@ internal static class OpenApi
 
         if (type == typeof(Problem))
         {
-            schema.AdditionalPropertiesAllowed = true;
+            ((OpenApiSchema)schema.Properties!["code"]).Enum = [.. Problem.Kinds.Select(kind => (JsonNode)kind.Code)];
+            ((OpenApiSchema)schema.Properties["errors"]).Description = "What is wrong, by field, header or parameter.";
         }
 
         if (Examples.TryGetValue(type, out var example))

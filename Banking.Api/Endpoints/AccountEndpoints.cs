@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Banking.Data;
@@ -8,8 +9,8 @@ namespace Banking.Api.Endpoints;
 
 /// <summary>An account to open. The currency is an ISO 4217 code; the amounts are in it.</summary>
 public sealed record CreateAccountRequest(
-    [Needed, Text(1, 200)] string? OwnerName,
-    string? Currency = null,
+    [property: Needed, Text(1, 200)] string? OwnerName,
+    [property: Description("ISO 4217; the service's default currency where it is left out.")] string? Currency = null,
     [property: JsonConverter(typeof(MoneyConverter))] decimal? InitialDeposit = null,
     [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null);
 
@@ -34,16 +35,20 @@ internal static class AccountEndpoints
     public static void MapAccounts(this IEndpointRouteBuilder api)
     {
         api.MapPost("/create_account", CreateAccount)
+            .WithName("create_account")
+            .WithTags("Accounts")
             .WithSummary("Open an account, with an initial deposit if it has one: both or neither.")
             .Answers<AccountResponse>(201, "amount_precision", "balance_limit_exceeded", "idempotency_key_reused", "overloaded", "account_busy");
         api.MapGet("/get_one_account", GetOneAccount)
+            .WithName("get_one_account")
+            .WithTags("Accounts")
             .WithSummary("Show an account with its balance.")
             .Answers<AccountResponse>(200, "account_not_found");
     }
 
     private static async Task<IResult> CreateAccount(
         CreateAccountRequest request,
-        [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey,
+        [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
         Ledger ledger,
         Currencies currencies,
         IOptions<BankingOptions> options,

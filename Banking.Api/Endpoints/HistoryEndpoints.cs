@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using Banking.Data;
@@ -36,13 +37,15 @@ internal static class HistoryEndpoints
 {
     public static void MapHistory(this IEndpointRouteBuilder api) =>
         api.MapGet("/transaction_history", TransactionHistory)
+            .WithName("transaction_history")
+            .WithTags("History")
             .WithSummary("List an account's transactions with its running balance, newest first.")
             .Answers<HistoryResponse>(200, "account_not_found");
 
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id] long? accountId,
-        [FromQuery(Name = "limit"), Limit] int? limit,
-        [FromQuery(Name = "cursor"), Cursor] string? cursor,
+        [FromQuery(Name = "limit"), Limit, Description("Entries a page; 50 where it is left out.")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before.")] string? cursor,
         History history,
         Currencies currencies,
         CancellationToken cancellationToken)

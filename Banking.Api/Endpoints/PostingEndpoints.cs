@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
@@ -6,18 +7,18 @@ namespace Banking.Api.Endpoints;
 
 /// <summary>Money to pay in to an account, or out of it.</summary>
 public sealed record CashRequest(
-    [Needed, Id] long? AccountId,
-    [property: JsonConverter(typeof(MoneyConverter))][Needed, AboveZero] decimal? Amount,
-    [Text(0, 140)] string? Reference = null,
-    [Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+    [property: Needed, Id] long? AccountId,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter))] decimal? Amount,
+    [property: Text(0, 140)] string? Reference = null,
+    [property: Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Money to move from one account to another of the same currency.</summary>
 public sealed record TransferRequest(
-    [Needed, Id] long? FromAccountId,
-    [Needed, Id] long? ToAccountId,
-    [property: JsonConverter(typeof(MoneyConverter))][Needed, AboveZero] decimal? Amount,
-    [Text(0, 140)] string? Reference = null,
-    [Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+    [property: Needed, Id] long? FromAccountId,
+    [property: Needed, Id] long? ToAccountId,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter))] decimal? Amount,
+    [property: Text(0, 140)] string? Reference = null,
+    [property: Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Moves money: deposits, withdrawals and transfers, all of them postings to the ledger.</summary>
 internal static class PostingEndpoints
@@ -31,30 +32,48 @@ internal static class PostingEndpoints
     public static void MapPostings(this IEndpointRouteBuilder api)
     {
         api.MapPost("/deposit", Deposit)
+            .WithName("deposit")
+            .WithTags("Postings")
             .WithSummary("Pay money in to an account.")
             .Answers<TransactionResponse>(201, Refusals);
         api.MapPost("/withdraw", Withdraw)
+            .WithName("withdraw")
+            .WithTags("Postings")
             .WithSummary("Pay money out of an account.")
             .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds"]);
         api.MapPost("/transaction", Transfer)
+            .WithName("transaction")
+            .WithTags("Postings")
             .WithSummary("Move money from one account to another.")
             .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds", "same_account", "currency_mismatch"]);
     }
 
     private static Task<IResult> Deposit(
-        CashRequest request, [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey, Ledger ledger, Currencies currencies, HttpContext context) =>
+        CashRequest request,
+        [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
+        Ledger ledger,
+        Currencies currencies,
+        HttpContext context) =>
         PostAsync(ledger, currencies, context, new(
             Caller.Of(context), idempotencyKey, PostingType.Deposit, FromAccountId: null, request.AccountId,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
 
     private static Task<IResult> Withdraw(
-        CashRequest request, [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey, Ledger ledger, Currencies currencies, HttpContext context) =>
+        CashRequest request,
+        [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
+        Ledger ledger,
+        Currencies currencies,
+        HttpContext context) =>
         PostAsync(ledger, currencies, context, new(
             Caller.Of(context), idempotencyKey, PostingType.Withdrawal, request.AccountId, ToAccountId: null,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
 
     private static Task<IResult> Transfer(
-        TransferRequest request, [FromHeader(Name = Idempotency.Header), Key] string? idempotencyKey, Ledger ledger, Currencies currencies, HttpContext context) =>
+        TransferRequest request,
+        [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
+        Ledger ledger,
+        Currencies currencies,
+        HttpContext context) =>
         PostAsync(ledger, currencies, context, new(
             Caller.Of(context), idempotencyKey, PostingType.Transfer, request.FromAccountId, request.ToAccountId,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));

@@ -30,6 +30,8 @@ internal static class TransactionEndpoints
 {
     public static void MapTransactions(this IEndpointRouteBuilder api) =>
         api.MapGet("/get_one_transaction", GetOneTransaction)
+            .WithName("get_one_transaction")
+            .WithTags("History")
             .WithSummary("Show one transaction.")
             .Answers<TransactionResponse>(200, "transaction_not_found");
 
