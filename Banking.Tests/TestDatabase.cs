@@ -1,0 +1,101 @@
+using Banking.Data;
+using Banking.Tests;
+using DotNet.Testcontainers.Builders;
+using Testcontainers.PostgreSql;
+
+[assembly: AssemblyFixture(typeof(TestDatabase))]
+
+namespace Banking.Tests;
+
+/// <summary>
+/// The PostgreSQL of a test run: the one that BANKING_TEST_DATABASE names, else a container where a Docker engine answers,
+/// else a private cluster of the machine's binaries. Each book is a schema of its own in it.
+/// </summary>
+public sealed class TestDatabase : IAsyncLifetime
+{
+    private PostgreSqlContainer? container;
+    private PrivateCluster? cluster;
+
+    public string ConnectionString { get; private set; } = "";
+
+    public async ValueTask InitializeAsync()
+    {
+        var used = "the database that BANKING_TEST_DATABASE names";
+        ConnectionString = Environment.GetEnvironmentVariable("BANKING_TEST_DATABASE") ?? "";
+        if (ConnectionString.Length == 0)
+        {
+            container = await StartContainerAsync();
+            (used, ConnectionString) = ("Testcontainers (postgres:17)", container?.GetConnectionString() ?? "");
+        }
+
+        if (ConnectionString.Length == 0)
+        {
+            SweepUp();
+            cluster = await PrivateCluster.StartAsync(Path.Combine(Clusters, $"{Environment.ProcessId}"));
+            (used, ConnectionString) = ($"a private PostgreSQL {cluster.Version} (no Docker engine answers)", cluster.ConnectionString);
+        }
+
+        TestContext.Current.SendDiagnosticMessage($"Tests run against {used}.");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (container is not null)
+        {
+            await container.DisposeAsync();
+        }
+
+        if (cluster is not null)
+        {
+            await cluster.DisposeAsync();
+            Directory.Delete(cluster.Folder, recursive: true);
+        }
+    }
+
+    private static async Task<PostgreSqlContainer?> StartContainerAsync()
+    {
+        PostgreSqlContainer built;
+        try
+        {
+            // Testcontainers turns durability off; what is tested here is a service that relies on it.
+            built = new PostgreSqlBuilder("postgres:17")
+                .WithCommand("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on", "-c", "max_connections=300")
+                .Build();
+        }
+        catch (DockerUnavailableException)
+        {
+            return null;
+        }
+
+        await built.StartAsync();
+        return built;
+    }
+
+    private static string Clusters => Path.Combine(Path.GetTempPath(), "core-banking-tests");
+
+    /// <summary>Removes what an earlier run left that was killed before it could.</summary>
+    private static void SweepUp()
+    {
+        Directory.CreateDirectory(Clusters);
+        foreach (var folder in Directory.EnumerateDirectories(Clusters))
+        {
+            if (int.TryParse(Path.GetFileName(folder), out var process) && !IsAlive(process))
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+    }
+
+    private static bool IsAlive(int process)
+    {
+        try
+        {
+            using var found = System.Diagnostics.Process.GetProcessById(process);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+}
