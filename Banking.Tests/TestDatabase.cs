@@ -18,24 +18,26 @@ public sealed class TestDatabase : IAsyncLifetime
 
     public string ConnectionString { get; private set; } = "";
 
+    /// <summary>Which of the three it is.</summary>
+    public string Used { get; private set; } = "the database of BANKING_TEST_DATABASE";
+
     public async ValueTask InitializeAsync()
     {
-        var used = "the database that BANKING_TEST_DATABASE names";
         ConnectionString = Environment.GetEnvironmentVariable("BANKING_TEST_DATABASE") ?? "";
         if (ConnectionString.Length == 0)
         {
             container = await StartContainerAsync();
-            (used, ConnectionString) = ("Testcontainers (postgres:17)", container?.GetConnectionString() ?? "");
+            (Used, ConnectionString) = ("a container of Testcontainers", container?.GetConnectionString() ?? "");
         }
 
         if (ConnectionString.Length == 0)
         {
             SweepUp();
             cluster = await PrivateCluster.StartAsync(Path.Combine(Clusters, $"{Environment.ProcessId}"));
-            (used, ConnectionString) = ($"a private PostgreSQL {cluster.Version} (no Docker engine answers)", cluster.ConnectionString);
+            (Used, ConnectionString) = ("a private cluster, as no Docker engine answers", cluster.ConnectionString);
         }
 
-        TestContext.Current.SendDiagnosticMessage($"Tests run against {used}.");
+        TestContext.Current.SendDiagnosticMessage($"Tests run against {Used}.");
     }
 
     public async ValueTask DisposeAsync()
