@@ -31,7 +31,9 @@ internal static class OpenApi
             .WithTitle("Core Banking")
             .DisableDefaultFonts() // they would come from a CDN
             .DisableAgent()
-            .DisableTelemetry());
+            .DisableTelemetry()
+            .HideDeveloperTools()
+            .PreserveSchemaPropertyOrder());
         app.MapGet("/", () => TypedResults.Redirect("/scalar")).ExcludeFromDescription();
     }
 
@@ -124,7 +126,7 @@ internal static class OpenApi
             schema.Type = JsonSchemaType.String | JsonSchemaType.Number | JsonSchemaType.Null;
             schema.Format = null;
             schema.Pattern = Money.RequestPattern;
-            schema.Description = $"An amount: {Money.Rule}";
+            schema.Description = $"An amount: {Money.Form}";
         }
 
         if (attributes.OfType<NeededAttribute>().Any())
@@ -132,10 +134,15 @@ internal static class OpenApi
             schema.Type &= ~JsonSchemaType.Null;
         }
 
+        if (attributes.OfType<IdAttribute>().Any())
+        {
+            schema.Maximum = null; // int64 says it, and JavaScript's readers would show another number
+        }
+
         if (attributes.OfType<MetadataAttribute>().Any())
         {
             schema.MaxProperties = MetadataAttribute.MostMembers;
-            schema.Description = $"A client's own notes: {new MetadataAttribute().FormatErrorMessage("")}";
+            schema.Description = $"A client's own notes: {MetadataAttribute.Form}";
         }
 
         if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed)

@@ -53,8 +53,10 @@ public sealed class MetadataAttribute : ValidationAttribute
         && members.All(member =>
             TextAttribute.Holds(member.Key, 1, LongestName) && member.Value is not null && TextAttribute.Holds(member.Value, 0, LongestValue)));
 
-    public override string FormatErrorMessage(string name) =>
-        $"must be an object of at most {MostMembers} string members, names of 1 to {LongestName} and values of at most {LongestValue} characters, none of them NUL.";
+    public override string FormatErrorMessage(string name) => $"must be {Form}";
+
+    public static string Form =>
+        $"an object of at most {MostMembers} string members, names of 1 to {LongestName} and values of at most {LongestValue} characters, none of them NUL.";
 }
 
 /// <summary>A client's name for one request of its own: 1 to 255 visible ASCII characters.</summary>

@@ -14,7 +14,7 @@ namespace Banking.Tests;
 /// <summary>What the service answered: status, headers and JSON body.</summary>
 public sealed record Reply(HttpStatusCode Status, HttpResponseHeaders Headers, string? ContentType, string Text)
 {
-    public JsonElement Body { get; } = Text.Length == 0 ? default : JsonDocument.Parse(Text).RootElement;
+    public JsonElement Body => JsonDocument.Parse(Text).RootElement;
 
     /// <summary>The stable code of a problem document.</summary>
     public string? Code => Body.TryGetProperty("code", out var code) ? code.GetString() : null;

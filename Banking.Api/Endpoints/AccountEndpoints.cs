@@ -37,12 +37,14 @@ internal static class AccountEndpoints
         api.MapPost("/create_account", CreateAccount)
             .WithName("create_account")
             .WithTags("Accounts")
-            .WithSummary("Open an account, with an initial deposit if it has one: both or neither.")
+            .WithSummary("Open an account")
+            .WithDescription("An initial deposit is posted in the same transaction: both or neither.")
             .Answers<AccountResponse>(201, "amount_precision", "balance_limit_exceeded", "idempotency_key_reused", "overloaded", "account_busy");
         api.MapGet("/get_one_account", GetOneAccount)
             .WithName("get_one_account")
             .WithTags("Accounts")
-            .WithSummary("Show an account with its balance.")
+            .WithSummary("Show an account")
+            .WithDescription("With its balance at this moment.")
             .Answers<AccountResponse>(200, "account_not_found");
     }
 

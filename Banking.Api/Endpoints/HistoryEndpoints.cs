@@ -39,7 +39,8 @@ internal static class HistoryEndpoints
         api.MapGet("/transaction_history", TransactionHistory)
             .WithName("transaction_history")
             .WithTags("History")
-            .WithSummary("List an account's transactions with its running balance, newest first.")
+            .WithSummary("List an account's transactions")
+            .WithDescription("Newest first, with the running balance; page by page, with next_cursor.")
             .Answers<HistoryResponse>(200, "account_not_found");
 
     private static async Task<IResult> TransactionHistory(

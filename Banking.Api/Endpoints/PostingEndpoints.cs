@@ -34,17 +34,20 @@ internal static class PostingEndpoints
         api.MapPost("/deposit", Deposit)
             .WithName("deposit")
             .WithTags("Postings")
-            .WithSummary("Pay money in to an account.")
+            .WithSummary("Pay money in")
+            .WithDescription("Posted from the settlement account of the account's currency.")
             .Answers<TransactionResponse>(201, Refusals);
         api.MapPost("/withdraw", Withdraw)
             .WithName("withdraw")
             .WithTags("Postings")
-            .WithSummary("Pay money out of an account.")
+            .WithSummary("Pay money out")
+            .WithDescription("Posted to the settlement account of the account's currency, as far as balance and overdraft limit cover it.")
             .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds"]);
         api.MapPost("/transaction", Transfer)
             .WithName("transaction")
             .WithTags("Postings")
-            .WithSummary("Move money from one account to another.")
+            .WithSummary("Move money")
+            .WithDescription("From one account to another of the same currency: both balances and the log row, or none of them.")
             .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds", "same_account", "currency_mismatch"]);
     }
 

@@ -32,7 +32,8 @@ internal static class TransactionEndpoints
         api.MapGet("/get_one_transaction", GetOneTransaction)
             .WithName("get_one_transaction")
             .WithTags("History")
-            .WithSummary("Show one transaction.")
+            .WithSummary("Show a transaction")
+            .WithDescription("With both accounts and their balances right after it.")
             .Answers<TransactionResponse>(200, "transaction_not_found");
 
     private static async Task<IResult> GetOneTransaction(

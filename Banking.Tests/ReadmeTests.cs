@@ -1,0 +1,33 @@
+using Banking.Api;
+using Banking.Data;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+public sealed class ReadmeTests
+{
+    private static readonly string Readme = File.ReadAllText(Path.Combine(Repository.Folder, "README.md"));
+
+    [Fact]
+    public void The_readme_lists_every_code_with_its_status()
+    {
+        var rows = Readme.Split('\n').Where(line => line.StartsWith("| ", StringComparison.Ordinal)).ToList();
+
+        foreach (var kind in Problem.Kinds)
+        {
+            rows.Should().Contain(row => row.StartsWith($"| {kind.Status} ", StringComparison.Ordinal) && row.Contains($"`{kind.Code}`", StringComparison.Ordinal), kind.Code);
+        }
+    }
+
+    [Fact]
+    public void The_readme_lists_every_setting_with_its_default()
+    {
+        var defaults = new BankingOptions();
+
+        foreach (var setting in typeof(BankingOptions).GetProperties())
+        {
+            var value = setting.GetValue(defaults);
+            Readme.Should().Contain(value is null ? $"| `Banking__{setting.Name}` |" : $"| `Banking__{setting.Name}` | `{value}` |");
+        }
+    }
+}
