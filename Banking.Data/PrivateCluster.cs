@@ -60,6 +60,8 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         var binaries = FindBinaries() ?? throw new InvalidOperationException($"No PostgreSQL server binaries on this machine. {WaysOut}");
         var user = Environment.IsPrivilegedProcess ? await UnprivilegedUserAsync() : null;
         Directory.CreateDirectory(folder);
+        // Whoever reaches the socket is let in as the superuser: that is this user, and root.
+        File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         if (user is not null)
         {
             await RunAsync("chown", [user, folder], user: null);
