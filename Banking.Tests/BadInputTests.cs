@@ -1,0 +1,89 @@
+using System.Text;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>A book of its own with two accounts in it, for requests of which none may leave a trace.</summary>
+public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
+{
+    public Bank Bank { get; } = new(database);
+
+    public async ValueTask InitializeAsync()
+    {
+        (await Bank.OpenAsync("100")).Should().Be(1000);
+        (await Bank.OpenAsync("100")).Should().Be(1001);
+    }
+
+    public ValueTask DisposeAsync() => Bank.DisposeAsync();
+
+    public Task<string?> ContentAsync() => Bank.ScalarAsync<string>(
+        """
+        SELECT concat_ws('; ', string_agg(concat_ws(' ', account_id, owner_name, balance), ', ' ORDER BY account_id)
+                             , (SELECT count(*) FROM transaction_log)
+                             , (SELECT last_transaction_id FROM ledger_head))
+          FROM account;
+        """);
+}
+
+public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
+{
+    private static readonly Dictionary<string, Mistake> ByName = Mistakes.All().ToDictionary(mistake => mistake.Name);
+
+    public static TheoryData<string> MistakeNames => new(ByName.Keys);
+
+    public static TheoryData<string> PostingCalls => new(Mistakes.PostingCalls);
+
+    [Theory]
+    [MemberData(nameof(MistakeNames))]
+    public async Task A_mistake_is_refused_by_its_field_and_leaves_no_trace(string name)
+    {
+        var mistake = ByName[name];
+        var before = await book.ContentAsync();
+
+        var reply = await mistake.SendAsync(book.Bank);
+
+        reply.ShouldBeProblem(mistake.Status, mistake.Code, mistake.Fields);
+        (await book.ContentAsync()).Should().Be(before);
+    }
+
+    [Fact]
+    public async Task No_mistake_of_a_client_is_a_complaint_of_the_service()
+    {
+        await using var own = new UntouchedBook(database);
+        await own.InitializeAsync();
+
+        foreach (var mistake in ByName.Values)
+        {
+            await mistake.SendAsync(own.Bank);
+        }
+
+        own.Bank.Complaints.Should().BeEmpty();
+        (await own.Bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Theory]
+    [MemberData(nameof(PostingCalls))]
+    public async Task The_bodies_that_mistakes_are_made_in_are_good_without_them(string call)
+    {
+        await using var own = new UntouchedBook(database);
+        await own.InitializeAsync();
+
+        (await own.Bank.PostAsync($"/api/{call}", Mistakes.Body(call))).ShouldBeCreated();
+    }
+
+    [Theory]
+    [InlineData("GET", "nothing", 404, "not_found")]
+    [InlineData("GET", "deposit", 405, "method_not_allowed")]
+    [InlineData("GET", "get_one_account", 400, "validation_failed", "account_id")]
+    [InlineData("GET", "get_one_account?account_id=0", 400, "validation_failed", "account_id")]
+    [InlineData("GET", "get_one_account?account_id=77", 404, "account_not_found")]
+    [InlineData("POST", "deposit", 400, "validation_failed", "account_id", "amount")]
+    public async Task A_client_that_asks_for_html_gets_the_problem_document(
+        string method, string path, int status, string code, params string[] fields)
+    {
+        var request = new HttpRequestMessage(new(method), $"/api/{path}") { Headers = { { "Accept", "text/html" } } };
+        request.Content = method == "POST" ? new StringContent("{}", Encoding.UTF8, "application/json") : null;
+
+        (await book.Bank.SendAsync(request)).ShouldBeProblem(status, code, fields);
+    }
+}

@@ -1,0 +1,278 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Banking.Tests;
+
+/// <summary>A request that no client should send, and what it is told.</summary>
+internal sealed record Mistake(string Name, Func<Bank, Task<Reply>> SendAsync, int Status, string Code, params string[] Fields)
+{
+    public static Mistake In(string name, Func<Bank, Task<Reply>> send, params string[] fields) => new(name, send, 400, "validation_failed", fields);
+}
+
+/// <summary>Every kind of mistake in a request, in every place where it can be made. The accounts are those of <see cref="UntouchedBook"/>.</summary>
+internal static class Mistakes
+{
+    private const string Json = "application/json";
+    private const string Idempotency = "Idempotency-Key";
+
+    private static readonly Dictionary<string, string> Cash = new()
+    {
+        ["account_id"] = "1000",
+        ["amount"] = "\"1\"",
+        ["reference"] = "\"r\"",
+        ["metadata"] = "{\"k\":\"v\"}",
+    };
+
+    private static readonly Dictionary<string, Dictionary<string, string>> Calls = new()
+    {
+        ["create_account"] = new()
+        {
+            ["owner_name"] = "\"Someone\"",
+            ["currency"] = "\"USD\"",
+            ["initial_deposit"] = "\"1\"",
+            ["overdraft_limit"] = "\"1\"",
+        },
+        ["deposit"] = Cash,
+        ["withdraw"] = Cash,
+        ["transaction"] = new()
+        {
+            ["from_account_id"] = "1000",
+            ["to_account_id"] = "1001",
+            ["amount"] = "\"1\"",
+            ["reference"] = "\"r\"",
+            ["metadata"] = "{\"k\":\"v\"}",
+        },
+    };
+
+    private static readonly string[] Required = ["owner_name", "account_id", "from_account_id", "to_account_id", "amount"];
+
+    private static readonly string[] NoMoney =
+    [
+        "-1", "-0", "-0.01", "1e2", "1E2", "1e-2", "0.00001", "1.00000", "1000000000000000", "99999999999999999999999999999999999999",
+        "true", "{}", "[]", "[1]", "\"\"", "\"abc\"", "\"-1\"", "\"+1\"", "\"1e2\"", "\" 1\"", "\"1 \"", "\"1.\"", "\".5\"", "\"01\"",
+        "\"1,5\"", "\"1_0\"", "\"0x1\"", "\"$1\"", "\"1.00001\"", "\"1000000000000000\"", "\"NaN\"", "\"Infinity\"", "\"١\"", "\"１\"",
+        "\"1\\n\"", "\"1\\u0000\"", "\"\\ud800\"", "NaN", "Infinity", "-Infinity", "+1", "1.", ".5", "01", "0x1", "'1'",
+    ];
+
+    private static readonly string[] NoId =
+    [
+        "0", "-1", "1.5", "1.0", "1e3", "9223372036854775808", "-9223372036854775809", "\"1000\"", "\"\"", "true", "{}", "[1000]", "null",
+        "01", "+1", "NaN",
+    ];
+
+    private static readonly string[] NoText =
+    [
+        "1", "true", "{}", "[]", "[\"text\"]", "\"a\\u0000b\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"a\nb\"", "'a'",
+    ];
+
+    private static readonly Dictionary<string, string[]> BadValues = new()
+    {
+        ["owner_name"] = [.. NoText, "null", "\"\"", Text(201, "x"), Text(201, "ü"), Text(201, "🦊")],
+        ["currency"] = ["\"usd\"", "\"XXX\"", "\"XAU\"", "\"ZZZ\"", "\"US\"", "\"USD \"", "\"\"", "840", "true", "{}", "[]", "\"\\ud800\"", "\"US\\u0000\""],
+        ["initial_deposit"] = NoMoney,
+        ["overdraft_limit"] = NoMoney,
+        ["account_id"] = NoId,
+        ["from_account_id"] = NoId,
+        ["to_account_id"] = NoId,
+        ["amount"] = [.. NoMoney, "0", "0.00", "\"0\"", "\"0.0000\"", "null"],
+        ["reference"] = [.. NoText, Text(141, "x"), Text(141, "🦊")],
+        ["metadata"] =
+        [
+            "\"text\"", "1", "true", "[]", "[{\"k\":\"v\"}]", "{\"k\":null}", "{\"\":\"v\"}", "{\"\\u0000\":\"v\"}", "{\"k\":\"\\u0000\"}",
+            $"{{{Text(65, "k")}:\"v\"}}", $"{{\"k\":{Text(501, "v")}}}",
+            $"{{{string.Join(',', Enumerable.Range(0, 21).Select(i => $"\"{i}\":\"v\""))}}}",
+        ],
+    };
+
+    public static IEnumerable<Mistake> All() =>
+        Calls.Keys.SelectMany(call => InValues(call).Concat(InMembers(call)).Concat(InBodies(call)).Concat(InKeys(call)))
+            .Concat(InNotes()).Concat(InQueries()).Concat(InPaths());
+
+    public static IEnumerable<string> PostingCalls => Calls.Keys;
+
+    /// <summary>A good body of the call, but for the one member that is set to another JSON text, added, or left out.</summary>
+    public static string Body(string call, string? member = null, string? value = null)
+    {
+        var members = new Dictionary<string, string>(Calls[call]);
+        if (value is not null)
+        {
+            members[member!] = value;
+        }
+        else if (member is not null)
+        {
+            members.Remove(member);
+        }
+
+        return $"{{{string.Join(',', members.Select(pair => $"\"{pair.Key}\":{pair.Value}"))}}}";
+    }
+
+    private static IEnumerable<Mistake> InValues(string call) =>
+        from member in Calls[call].Keys
+        from value in BadValues[member]
+        select Mistake.In($"{call} with {member} {Shortened(value)}", Post(call, Body(call, member, value)), member);
+
+    private static IEnumerable<Mistake> InMembers(string call)
+    {
+        foreach (var (member, value) in Calls[call])
+        {
+            var (upper, capital) = (member.ToUpperInvariant(), char.ToUpperInvariant(member[0]) + member[1..]);
+            yield return Mistake.In($"{call} with {member} twice", Post(call, $"{Body(call)[..^1]},\"{member}\":{value}}}"), member);
+            yield return Mistake.In($"{call} with {upper} too", Post(call, Body(call, upper, value)), upper);
+            yield return Mistake.In($"{call} with {capital} for {member}", Post(call, Body(call).Replace($"\"{member}\":", $"\"{capital}\":", StringComparison.Ordinal)), capital);
+        }
+
+        foreach (var member in Calls[call].Keys.Intersect(Required))
+        {
+            yield return Mistake.In($"{call} without {member}", Post(call, Body(call, member)), member);
+        }
+
+        yield return Mistake.In($"{call} with nothing in it", Post(call, "{}"), [.. Calls[call].Keys.Intersect(Required)]);
+        yield return Mistake.In($"{call} with an unknown member", Post(call, Body(call, "amuont", "1")), "amuont");
+        yield return Mistake.In($"{call} with a trailing comma", Post(call, $"{Body(call)[..^1]},}}"), "body");
+        yield return Mistake.In($"{call} with half a character for a name", Post(call, Body(call, "\\ud800", "1")), "body");
+        yield return Mistake.In($"{call} with an unknown query parameter", Post($"{call}?dry_run=true", Body(call)), "dry_run");
+        yield return Mistake.In($"{call} with members in the query", Post($"{call}?amount=1&account_id=1000", Body(call)), "amount", "account_id");
+    }
+
+    private static IEnumerable<Mistake> InBodies(string call)
+    {
+        var good = Body(call);
+        string[] bodies =
+        [
+            "", " ", "null", "[]", $"[{good}]", "1", "\"text\"", "true", "{", "{]", "text", "<xml/>", "{'a':1}", good[..^1], good + good,
+            good + ",", "/* */" + good, new('[', 10_000),
+        ];
+        foreach (var body in bodies)
+        {
+            yield return Mistake.In($"{call} with the body {Shortened(body)}", Post(call, body), "body");
+        }
+
+        var (text, place) = call == "create_account" ? ("Someone", "owner_name") : ("\"r\"", "reference");
+        byte[] notUtf8 = [.. Encoding.Latin1.GetBytes(good.Replace(text, text.Insert(1, "ü"), StringComparison.Ordinal))];
+        yield return Mistake.In($"{call} in Latin-1", Post(call, notUtf8), place);
+        yield return Mistake.In($"{call} in UTF-16", Post(call, Encoding.Unicode.GetBytes(good)), "body");
+
+        string?[] types = ["text/plain", "text/json5", "application/xml", "application/x-www-form-urlencoded", "application/jsonlines", "application/json; charset=bogus", null];
+        foreach (var type in types)
+        {
+            yield return new($"{call} as {type ?? "nothing"}", Post(call, Encoding.UTF8.GetBytes(good), type), 415, "unsupported_media_type");
+        }
+
+        // Announced is enough: who goes on sending a body that was refused may lose the answer.
+        yield return new($"{call} of over 1 MiB", bank => SendRawAsync(bank, call, "Accept: */*", length: (1024 * 1024) + 1), 413, "payload_too_large");
+    }
+
+    private static IEnumerable<Mistake> InKeys(string call)
+    {
+        string[] keys = ["", "a b", "a\tb", "a, b", "\u007f", new('k', 256)];
+        foreach (var key in keys)
+        {
+            yield return Mistake.In($"{call} with the key '{Shortened(key)}'", Post(call, Encoding.UTF8.GetBytes(Body(call)), key: key), Idempotency);
+        }
+
+        yield return Mistake.In($"{call} with a key in German", bank => SendRawAsync(bank, call, $"{Idempotency}: schlüssel"), Idempotency);
+        yield return Mistake.In($"{call} with two keys", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\n{Idempotency}: two"), Idempotency);
+        yield return Mistake.In($"{call} with one key twice", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\nidempotency-key: one"), Idempotency);
+    }
+
+    private static IEnumerable<Mistake> InNotes()
+    {
+        foreach (var value in new[] { "1", "true", "{}", "[]", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)), "\"\\ud800\"" })
+        {
+            yield return Mistake.In($"deposit with {Shortened(value)} in its metadata", Post("deposit", Body("deposit", "metadata", $"{{\"k\":{value}}}")), "metadata.k");
+        }
+
+        yield return Mistake.In("deposit with a metadata member twice", Post("deposit", Body("deposit", "metadata", """{"k":"v","k":"v"}""")), "metadata.k");
+        yield return Mistake.In("deposit with half a character for a metadata name", Post("deposit", Body("deposit", "metadata", """{"\ud800":"v"}""")), "metadata");
+        yield return Mistake.In("deposit with a comma in a number", Post("deposit", Body("deposit", "amount", "1,5")), "body");
+        yield return Mistake.In("deposit with an unknown member of two words", Post("deposit", Body("deposit", "a b", "1")), "a b");
+        yield return Mistake.In("deposit with two mistakes", Post("deposit", """{"account_id":0,"amount":"0"}"""), "account_id", "amount");
+    }
+
+    private static IEnumerable<Mistake> InQueries()
+    {
+        string[] ids = ["", "=", "=0", "=-1", "=%2B1", "=%201", "=1.5", "=1e3", "=0x1", "=x", "=1,2", "=9223372036854775808", "=%D9%A1", "=%00", "=1&account_id=1"];
+        foreach (var (call, member) in new[] { ("get_one_account", "account_id"), ("transaction_history", "account_id"), ("get_one_transaction", "transaction_id") })
+        {
+            yield return Get(call, member);
+            yield return Get($"{call}?{member}=1000&expand=all", "expand");
+            yield return Get($"{call}?{member.ToUpperInvariant()}=1000", member.ToUpperInvariant());
+            foreach (var id in ids)
+            {
+                yield return Get($"{call}?{member}{id.Replace("account_id", member, StringComparison.Ordinal)}", member);
+            }
+        }
+
+        string[] limits = ["", "=", "=0", "=501", "=-1", "=x", "=1.5", "=+1", "=99999999999", "=1&limit=1"];
+        string[] cursors = ["", "=", "=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
+        foreach (var limit in limits)
+        {
+            yield return Get($"transaction_history?account_id=1000&limit{limit}", "limit");
+        }
+
+        foreach (var cursor in cursors)
+        {
+            yield return Get($"transaction_history?account_id=1000&cursor{cursor}", "cursor");
+        }
+
+        yield return Get("transaction_history?account_id=0&limit=0&cursor=0", "account_id", "limit", "cursor");
+        yield return Get("transaction_history?limit=x&page=2", "account_id", "limit", "page");
+    }
+
+    private static IEnumerable<Mistake> InPaths()
+    {
+        foreach (var path in new[] { "/api/nothing", "/api/", "/nothing", "/api/deposit/1" })
+        {
+            yield return new($"GET {path}", bank => bank.GetAsync(path), 404, "not_found");
+            yield return new($"POST {path}", bank => bank.PostAsync(path, "{}"), 404, "not_found");
+        }
+
+        (string Method, string Path)[] methods =
+        [
+            ("GET", "create_account"), ("GET", "deposit"), ("PUT", "withdraw"), ("PATCH", "transaction"), ("DELETE", "get_one_account?account_id=1000"),
+            ("POST", "transaction_history"), ("OPTIONS", "deposit"),
+        ];
+        foreach (var (method, path) in methods)
+        {
+            yield return new($"{method} {path}", bank => bank.SendAsync(new(new(method), $"/api/{path}")), 405, "method_not_allowed");
+        }
+    }
+
+    private static Mistake Get(string pathAndQuery, params string[] fields) =>
+        Mistake.In(pathAndQuery, bank => bank.GetAsync($"/api/{pathAndQuery}"), fields);
+
+    private static Func<Bank, Task<Reply>> Post(string call, string body) => Post(call, Encoding.UTF8.GetBytes(body));
+
+    private static Func<Bank, Task<Reply>> Post(string call, byte[] body, string? type = Json, string? key = null) => bank =>
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, $"/api/{call}") { Content = new ByteArrayContent(body) };
+        request.Content.Headers.ContentType = type is null ? null : MediaTypeHeaderValue.Parse(type);
+        if (key is not null)
+        {
+            request.Headers.TryAddWithoutValidation(Idempotency, key);
+        }
+
+        return bank.SendAsync(request);
+    };
+
+    /// <summary>Sends what .NET's own client would not.</summary>
+    private static async Task<Reply> SendRawAsync(Bank bank, string call, string header, int? length = null)
+    {
+        var body = Body(call);
+        using var client = new TcpClient();
+        await client.ConnectAsync(bank.Http.BaseAddress!.Host, bank.Http.BaseAddress.Port);
+        await using var stream = client.GetStream();
+        await stream.WriteAsync(Encoding.UTF8.GetBytes(
+            $"POST /api/{call} HTTP/1.0\r\nContent-Type: {Json}\r\nContent-Length: {length ?? body.Length}\r\n{header}\r\n\r\n{body}"));
+        var parts = (await new StreamReader(stream).ReadToEndAsync()).Split("\r\n\r\n", 2);
+        var type = parts[0].Split("\r\n").Single(line => line.StartsWith("Content-Type: ", StringComparison.Ordinal))[14..];
+        using var response = new HttpResponseMessage();
+        return new((HttpStatusCode)int.Parse(parts[0].Split(' ')[1], null), response.Headers, type, parts[1]);
+    }
+
+    private static string Text(int length, string character) => $"\"{string.Concat(Enumerable.Repeat(character, length))}\"";
+
+    private static string Shortened(string text) => text.Length <= 40 ? text : $"{text[..20]}... ({text.Length})";
+}

@@ -1,0 +1,32 @@
+using System.Text.Json;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>What tests of many calls ask of a reply.</summary>
+internal static class Replies
+{
+    public static void ShouldBeCreated(this Reply reply, bool replayed = false)
+    {
+        ((int)reply.Status).Should().Be(201, "{0}", reply.Text);
+        reply.ContentType.Should().Be("application/json");
+        reply.Replayed.Should().Be(replayed);
+    }
+
+    /// <summary>A whole problem document, with an error for each of the fields and for no other.</summary>
+    public static void ShouldBeProblem(this Reply reply, int status, string code, params string[] fields)
+    {
+        ((int)reply.Status).Should().Be(status, "{0}", reply.Text);
+        reply.ContentType.Should().Be("application/problem+json");
+        reply.Code.Should().Be(code);
+        reply.Id("status").Should().Be(status);
+        reply["type"].Should().Be($"urn:core-banking:problem:{code}");
+        reply["title"].Should().NotBeNullOrWhiteSpace();
+        reply["detail"].Should().NotBeNullOrWhiteSpace();
+        var errors = reply.Body.TryGetProperty("errors", out var found) ? found.EnumerateObject().ToList() : [];
+        errors.Select(error => error.Name).Should().BeEquivalentTo(fields, "{0}", reply.Text);
+        errors.Should().NotContain(error => error.Value.GetArrayLength() == 0);
+    }
+
+    public static IEnumerable<string> Members(this JsonElement element) => element.EnumerateObject().Select(member => member.Name);
+}
