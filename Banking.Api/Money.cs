@@ -30,22 +30,18 @@ public static partial class Money
 /// <summary>Reads an amount from a JSON string or number by its digits, so that nothing is rounded on the way in.</summary>
 internal sealed class MoneyConverter : JsonConverter<decimal?>
 {
-    // The longest amount allowed has 20 characters; a few more tell that a longer one is too long.
-    private const int EnoughToJudge = 24;
-
     public override decimal? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
-        if (reader.TokenType is JsonTokenType.String or JsonTokenType.Number)
+        var digits = reader.TokenType switch
         {
-            var length = reader.HasValueSequence ? reader.ValueSequence.Length : reader.ValueSpan.Length;
-            if (length <= EnoughToJudge)
-            {
-                var digits = Encoding.UTF8.GetString(reader.HasValueSequence ? reader.ValueSequence.ToArray() : reader.ValueSpan);
-                if (Money.RequestRegex().IsMatch(digits))
-                {
-                    return decimal.Parse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture);
-                }
-            }
+            JsonTokenType.String => reader.GetString(),
+            JsonTokenType.Number => Encoding.UTF8.GetString(reader.HasValueSequence ? reader.ValueSequence.ToArray() : reader.ValueSpan),
+            _ => null,
+        };
+        // $ also matches before a line break at the end.
+        if (digits is not null && Money.RequestRegex().IsMatch(digits) && !digits.EndsWith('\n'))
+        {
+            return decimal.Parse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture);
         }
 
         throw new JsonException(Money.Rule);

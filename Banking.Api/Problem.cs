@@ -104,6 +104,6 @@ public sealed class ProblemResult(Problem.Kind kind, Problem problem) : IResult,
             httpContext.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         }
 
-        return httpContext.Response.WriteAsJsonAsync(problem, ApiJson.Default.Problem, Problem.ContentType);
+        return httpContext.Response.WriteAsJsonAsync(problem, options: null, Problem.ContentType);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Banking.Api;
 using Banking.Api.Endpoints;
 
@@ -8,7 +9,11 @@ if (args is ["health"])
 
 var builder = WebApplication.CreateSlimBuilder(args);
 builder.ListenByDefaultOn("http://localhost:8080");
-builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 1024 * 1024);
+builder.WebHost.ConfigureKestrel(kestrel =>
+{
+    kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
+    kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // any byte gets as far as the rule that refuses it by name
+});
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that Failures can name the field
 builder.Services.AddExceptionHandler<Failures>();
@@ -29,6 +34,7 @@ app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
 app.UseStrictParameters();
+app.UseStrictContent();
 
 var api = app.MapGroup("/api").WithStrictParameters();
 api.MapAccounts();

@@ -5,10 +5,11 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Mvc;
+using Microsoft.Net.Http.Headers;
 
 namespace Banking.Api;
 
-/// <summary>What the framework lets pass or can't put in words: unknown or repeated parameters, and members of a body that can't be read.</summary>
+/// <summary>What the framework lets pass or can't put in words: unknown or repeated parameters, odd content types, and members of a body that can't be read.</summary>
 internal static class StrictRequests
 {
     /// <summary>The query parameters of an endpoint by name.</summary>
@@ -74,31 +75,60 @@ internal static class StrictRequests
         ? int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _)
         : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 
+    /// <summary>Refuses bodies that are not plain UTF-8 JSON, which is all that JSON on the wire is (RFC 8259).</summary>
+    public static void UseStrictContent(this WebApplication app) => app.Use((context, next) =>
+    {
+        var request = context.Request;
+        if (context.GetEndpoint()?.Metadata.GetMetadata<IAcceptsMetadata>() is null || request.ContentType is null)
+        {
+            return next(context);
+        }
+
+        var isPlain = request.Headers.ContentEncoding.Count == 0
+            && MediaTypeHeaderValue.TryParse(request.ContentType, out var type)
+            && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
+            && (!type.Charset.HasValue || HeaderUtilities.RemoveQuotes(type.Charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase));
+        if (!isPlain)
+        {
+            return Problem.Of(StatusCodes.Status415UnsupportedMediaType, request).ExecuteAsync(context);
+        }
+
+        request.ContentType = "application/json"; // the framework takes a quoted charset for an unknown one
+        return next(context);
+    });
+
     /// <summary>The field and the rule behind a body that couldn't be read.</summary>
     public static ProblemResult Explain(JsonException exception, Type? requestType)
     {
-        var path = exception.Path is { } whole && whole.StartsWith("$.", StringComparison.Ordinal) ? whole[2..] : "";
-        var member = path.Split('.', '[')[0];
+        var field = FieldOf(exception.Path);
         if (exception.InnerException is JsonException) // what the reader itself throws is wrapped; what a converter throws is not
         {
             return Problem.Invalid(
-                path.Length == 0 ? "body" : path,
-                $"is not well-formed JSON, at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.");
+                field ?? "body", $"is not well-formed JSON, at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.");
         }
 
         if (exception.Message.StartsWith("Duplicate property", StringComparison.Ordinal))
         {
-            return Problem.Invalid(path.Length == 0 ? "body" : path, "is given more than once.");
+            return Problem.Invalid(field ?? "body", "is given more than once.");
         }
 
-        var known = requestType is null ? null : ApiJson.Default.GetTypeInfo(requestType)?.Properties.FirstOrDefault(property => property.Name == member);
-        return (path, known) switch
+        if (field is null)
         {
-            ("", _) => Problem.Invalid("body", "must be a JSON object with the members that the call describes."),
-            (_, null) => Problem.Invalid(path, "is not a member of this call."),
-            _ => Problem.Invalid(path, RuleOf(known)),
-        };
+            return Problem.Invalid("body", "must be a JSON object with the members that the call describes.");
+        }
+
+        var member = field.Split('.', '[')[0];
+        var known = requestType is null ? null : ApiJson.Default.GetTypeInfo(requestType)?.Properties.FirstOrDefault(property => property.Name == member);
+        return Problem.Invalid(field, known is null ? "is not a member of this call." : RuleOf(known));
     }
+
+    /// <summary>The field of a JSON path such as <c>$.amount</c>, <c>$.metadata.branch</c> or <c>$['a b']</c>; null for the whole body.</summary>
+    private static string? FieldOf(string? path) => path switch
+    {
+        null or "$" => null,
+        _ when path.StartsWith("$['", StringComparison.Ordinal) && path.EndsWith("']", StringComparison.Ordinal) => path[3..^2],
+        _ => path[1..].TrimStart('.'),
+    };
 
     private static string RuleOf(JsonPropertyInfo property) =>
         property.PropertyType == typeof(decimal?) ? Money.Rule

@@ -181,9 +181,9 @@ public sealed partial class Ledger : IAsyncDisposable
         SELECT account.client_id
              , account.idempotency_key
              , account.account_id
-             , account.owner_name
+             , account.opening_owner_name AS owner_name
              , account.currency
-             , account.overdraft_limit
+             , account.opening_overdraft_limit AS overdraft_limit
              , account.created_at
           FROM unnest(@client_ids, @idempotency_keys) AS asked (client_id, idempotency_key)
           JOIN account USING (client_id, idempotency_key);
@@ -199,7 +199,8 @@ public sealed partial class Ledger : IAsyncDisposable
         """;
 
     private const string OpenSql = """
-        INSERT INTO account (account_id, owner_name, currency, balance, overdraft_limit, created_at, client_id, idempotency_key)
+        INSERT INTO account (account_id, owner_name, currency, balance, overdraft_limit, created_at,
+                             client_id, idempotency_key, opening_owner_name, opening_overdraft_limit)
         SELECT opened.account_id
              , opened.owner_name
              , opened.currency
@@ -208,6 +209,8 @@ public sealed partial class Ledger : IAsyncDisposable
              , @now
              , opened.client_id
              , opened.idempotency_key
+             , opened.owner_name
+             , opened.overdraft_limit
           FROM unnest(@opened_ids, @owner_names, @opened_currencies, @opened_balances, @overdraft_limits, @opened_client_ids, @opened_keys)
             AS opened (account_id, owner_name, currency, balance, overdraft_limit, client_id, idempotency_key);
 

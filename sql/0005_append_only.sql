@@ -35,7 +35,7 @@ CREATE TRIGGER account_row_is_never_removed
     FOR EACH ROW EXECUTE FUNCTION refuse_change('an account is never removed');
 -- Names the columns, so that an update of a balance doesn't pay for it.
 CREATE TRIGGER account_identity_never_changes
-    BEFORE UPDATE OF account_id, currency, kind, created_at, client_id, idempotency_key ON account
+    BEFORE UPDATE OF account_id, currency, kind, created_at, client_id, idempotency_key, opening_owner_name, opening_overdraft_limit ON account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('an account keeps its id, currency, kind and origin');
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_is_never_removed;
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_row_is_never_removed;
