@@ -1,0 +1,325 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+using Banking.Data;
+using Dapper;
+using FluentAssertions;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>What the ledger's queue and its batches do when the database stalls, breaks or is held by somebody else.</summary>
+public sealed class LedgerTests(TestDatabase database)
+{
+    private const string HeadSql = "SELECT FROM ledger_head FOR UPDATE;";
+
+    [Fact]
+    public async Task Beyond_its_queue_the_service_refuses_at_once_and_keeps_what_it_took()
+    {
+        await using var bank = new Bank(database, null, ("Banking:QueueLimit", "20"));
+        var account = await bank.OpenAsync();
+        await using var head = await Held.LockAsync(bank, HeadSql);
+
+        var sent = Enumerable.Range(0, 60).Select(_ => bank.DepositAsync(account, "1")).ToList();
+        var refused = new List<Reply>();
+        await foreach (var reply in Task.WhenEach(sent).Take(40))
+        {
+            refused.Add(await reply);
+        }
+
+        refused.Should().OnlyContain(reply =>
+            reply.Status == HttpStatusCode.ServiceUnavailable && reply.Code == "overloaded" && reply.Headers.RetryAfter != null);
+        await head.DisposeAsync();
+        var replies = await Task.WhenAll(sent);
+        var posted = replies.Where(reply => reply.Status == HttpStatusCode.Created).Select(reply => reply.Id("transaction_id"));
+        posted.Order().Should().Equal(Enumerable.Range(1, 20).Select(id => (long)id));
+        (await bank.HistoryAsync(account)).Should().HaveCount(20);
+        (await bank.BalanceAsync(account)).Should().Be("20.00");
+        (await bank.DepositAsync(account, "1")).Status.Should().Be(HttpStatusCode.Created);
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task An_account_that_somebody_holds_is_busy_and_no_other_waits_for_it()
+    {
+        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "1"));
+        var (held, one, other) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"), await bank.OpenAsync("10"));
+        await using var forgotten = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
+
+        Task<Reply>[] waiting = [bank.DepositAsync(held, "1"), bank.WithdrawAsync(held, "1"), bank.TransferAsync(one, held, "1"), bank.TransferAsync(held, one, "1")];
+        var meanwhile = 0;
+        while (!waiting.All(reply => reply.IsCompleted))
+        {
+            var reply = await bank.TransferAsync(one, other, "0.01");
+            reply.Status.Should().Be(HttpStatusCode.Created);
+            meanwhile++;
+        }
+
+        meanwhile.Should().BeGreaterThan(10);
+        (await Task.WhenAll(waiting)).Should().OnlyContain(reply =>
+            reply.Status == HttpStatusCode.ServiceUnavailable && reply.Code == "account_busy" && reply.Headers.RetryAfter != null);
+        await forgotten.DisposeAsync();
+        (await bank.DepositAsync(held, "1")).Status.Should().Be(HttpStatusCode.Created);
+        (await bank.BalanceAsync(held)).Should().Be("11.00");
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task A_request_for_a_held_account_is_posted_when_the_account_is_let_go()
+    {
+        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "60"));
+        var (held, other) = (await bank.OpenAsync("10"), await bank.OpenAsync());
+        await using var forgotten = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
+
+        var waiting = bank.TransferAsync(held, other, "4", "the-key");
+        await QueuedAsync(bank, 1);
+        (await bank.DepositAsync(other, "1")).Status.Should().Be(HttpStatusCode.Created);
+        waiting.IsCompleted.Should().BeFalse();
+        await forgotten.DisposeAsync();
+
+        var reply = await waiting;
+        reply.Status.Should().Be(HttpStatusCode.Created);
+        reply.Replayed.Should().BeFalse();
+        (await bank.BalanceAsync(held)).Should().Be("6.00");
+        (await bank.TransferAsync(held, other, "4", "the-key")).Replayed.Should().BeTrue();
+    }
+
+    [Fact]
+    public async Task A_held_settlement_account_stops_its_currencys_deposits_and_withdrawals_only()
+    {
+        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "1"));
+        var (one, other, euros) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"), await bank.OpenAsync("10", "EUR"));
+        await using var dollars = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = 840 FOR UPDATE;");
+
+        Task<Reply>[] waiting =
+        [
+            bank.DepositAsync(one, "1"),
+            bank.WithdrawAsync(one, "1"),
+            bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "1" }),
+        ];
+        await QueuedAsync(bank, 3);
+
+        (await bank.TransferAsync(one, other, "1")).Status.Should().Be(HttpStatusCode.Created);
+        (await bank.DepositAsync(euros, "1")).Status.Should().Be(HttpStatusCode.Created);
+        (await bank.OpenAsync()).Should().BePositive();
+        waiting.Should().OnlyContain(reply => !reply.IsCompleted);
+        (await Task.WhenAll(waiting)).Select(reply => reply.Code).Should().Equal("account_busy", "account_busy", "account_busy");
+    }
+
+    [Fact]
+    public async Task A_request_that_breaks_its_batch_fails_alone()
+    {
+        await using var bank = new Bank(database);
+        var account = await bank.OpenAsync();
+        await bank.ExecuteAsync("ALTER TABLE transaction_log ADD CONSTRAINT no_poison CHECK (reference <> 'poison');");
+        await using var head = await Held.LockAsync(bank, HeadSql);
+        var first = bank.DepositAsync(account, "1");
+        await head.BlocksAsync();
+
+        var neighbours = Enumerable.Range(0, 19).Select(_ => bank.DepositAsync(account, "1")).ToList();
+        var poison = bank.PostAsync("/api/deposit", new { account_id = account, amount = "1", reference = "poison" });
+        await QueuedAsync(bank, 21);
+        await head.DisposeAsync();
+
+        (await Task.WhenAll(neighbours.Append(first))).Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
+        (await poison).Status.Should().Be(HttpStatusCode.InternalServerError);
+        (await poison).Code.Should().Be("internal_error");
+        (await bank.BalanceAsync(account)).Should().Be("20.00");
+        bank.Complaints.Should().Contain(line => line.StartsWith("Error: One of 20 requests", StringComparison.Ordinal));
+        bank.Complaints.Should().ContainSingle(line => line.StartsWith("Error: POST /api/deposit", StringComparison.Ordinal) && line.Contains("no_poison"));
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task A_batch_whose_connection_is_killed_is_posted_once()
+    {
+        await using var bank = new Bank(database);
+        var account = await bank.OpenAsync();
+        await using var head = await Held.LockAsync(bank, HeadSql);
+        var first = bank.DepositAsync(account, "1");
+        var backend = await head.BlocksAsync();
+        var sent = Enumerable.Range(0, 50).Select(i => bank.DepositAsync(account, "1", i % 2 == 0 ? null : $"key-{i}")).Append(first).ToList();
+        await QueuedAsync(bank, 51);
+
+        await bank.ScalarAsync<bool>("SELECT pg_terminate_backend(@backend);", new { backend });
+        (await head.BlocksAsync(except: backend)).Should().NotBe(backend);
+        await head.DisposeAsync();
+
+        var replies = await Task.WhenAll(sent);
+        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created && !reply.Replayed);
+        replies.Select(reply => reply.Id("transaction_id")).Order().Should().Equal(Enumerable.Range(1, 51).Select(id => (long)id));
+        (await bank.BalanceAsync(account)).Should().Be("51.00");
+        bank.Complaints.Should().OnlyContain(line => line.StartsWith("Warning: The database failed a batch of 1 requests", StringComparison.Ordinal));
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Requests_that_wait_together_are_written_in_one_transaction()
+    {
+        await using var bank = new Bank(database);
+        var account = await bank.OpenAsync();
+        await using var head = await Held.LockAsync(bank, HeadSql);
+        var first = bank.DepositAsync(account, "1");
+        await head.BlocksAsync();
+        var sent = Enumerable.Range(0, 300).Select(_ => bank.DepositAsync(account, "1")).Append(first).ToList();
+        await QueuedAsync(bank, 301);
+        await head.DisposeAsync();
+
+        (await Task.WhenAll(sent)).Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
+        (await bank.ScalarAsync<long>("SELECT count(*) FROM transaction_log;")).Should().Be(301);
+        (await bank.ScalarAsync<long>("SELECT count(DISTINCT xmin::text) FROM transaction_log;")).Should().Be(2, "the first was alone, the others waited for it");
+    }
+
+    [Fact]
+    public async Task One_key_twice_in_one_batch_is_posted_once()
+    {
+        await using var bank = new Bank(database);
+        var account = await bank.OpenAsync();
+        await using var head = await Held.LockAsync(bank, HeadSql);
+        var first = bank.DepositAsync(account, "1");
+        await head.BlocksAsync();
+        Task<Reply>[] same = [bank.DepositAsync(account, "2", "same"), bank.DepositAsync(account, "2", "same")];
+        Task<Reply>[] different = [bank.DepositAsync(account, "3", "different"), bank.DepositAsync(account, "4", "different")];
+        Task<Reply>[] opened = [OpenAsync(bank), OpenAsync(bank)];
+        await QueuedAsync(bank, 7);
+        await head.DisposeAsync();
+
+        (await first).Status.Should().Be(HttpStatusCode.Created);
+        var (one, other) = (await same[0], await same[1]);
+        one.Status.Should().Be(HttpStatusCode.Created);
+        other.Status.Should().Be(HttpStatusCode.Created);
+        other.Text.Should().Be(one.Text);
+        other.Replayed.Should().Be(!one.Replayed);
+
+        var codes = (await Task.WhenAll(different)).Select(reply => reply.Code);
+        codes.Should().BeEquivalentTo([null, "idempotency_key_reused"]);
+
+        (await opened[0])["account_id"].Should().Be((await opened[1])["account_id"]);
+        (await opened[0]).Replayed.Should().Be(!(await opened[1]).Replayed);
+        (await bank.HistoryAsync(account)).Should().HaveCount(3);
+        (await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';")).Should().Be(2);
+        bank.Complaints.Should().BeEmpty();
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+
+        static Task<Reply> OpenAsync(Bank bank) =>
+            bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "5" }, "opening");
+    }
+
+    // What a session of the service prepared while the tables were empty has to suit them when they are large, though nobody
+    // analysed them. Told by the rows that sequential scans have read.
+    [Fact]
+    public async Task A_book_that_grew_under_prepared_statements_is_still_read_by_its_indexes()
+    {
+        const string ScannedSql = "SELECT sum(seq_tup_read)::bigint FROM pg_stat_all_tables WHERE schemaname = @book AND relname IN ('account', 'transaction_log');";
+        await using var bank = new Bank(database);
+        await bank.ExecuteAsync("""
+            ALTER TABLE account SET (autovacuum_enabled = false);
+            ALTER TABLE transaction_log SET (autovacuum_enabled = false);
+            """);
+        var account = await bank.OpenAsync();
+        await ServeAsync(bank, account, 20);
+        await ReportAsync(bank);
+
+        await bank.ExecuteAsync("""
+            SET session_replication_role = replica; -- skips the foreign keys' look-ups, which these rows satisfy
+
+            INSERT INTO account (account_id, owner_name, currency, balance, created_at, client_id, idempotency_key)
+            SELECT 1000000 + i, 'Someone', 'USD', 20, clock_timestamp(), 'bulk', i::text
+              FROM generate_series(0, 9999) AS i;
+
+            INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after,
+                                         to_balance_after, client_id, idempotency_key, created_at)
+            SELECT last_transaction_id + i, 'deposit', 840, 1000000 + i % 10000, 1, 'USD', balance - i, (i + 9999) / 10000
+                 , 'bulk', i::text, last_created_at
+              FROM generate_series(1, 200000) AS i, ledger_head, account
+             WHERE account_id = 840;
+
+            UPDATE account SET balance = balance - 200000 WHERE account_id = 840;
+            UPDATE ledger_head SET last_transaction_id = last_transaction_id + 200000;
+            RESET session_replication_role;
+            SELECT pg_stat_force_next_flush();
+            """);
+        var before = await bank.ScalarAsync<long>(ScannedSql, new { book = bank.Book });
+
+        await ServeAsync(bank, account, 50);
+        await ServeAsync(bank, 1_000_000, 50);
+        await ReportAsync(bank);
+
+        var scanned = await bank.ScalarAsync<long>(ScannedSql, new { book = bank.Book }) - before;
+        scanned.Should().BeLessThan(50_000, "one scan of the log would read four times that, and a hundred of the accounts twenty times");
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+
+        static async Task ServeAsync(Bank bank, long account, int times)
+        {
+            for (var i = 0; i < times; i++)
+            {
+                var reply = await bank.DepositAsync(account, "1", Guid.NewGuid().ToString());
+                reply.Status.Should().Be(HttpStatusCode.Created);
+                (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply.Id("transaction_id")}")).Text.Should().Be(reply.Text);
+                (await bank.BalanceAsync(account)).Should().Be(reply["to_balance_after"]);
+                (await bank.GetAsync($"/api/transaction_history?account_id={account}&limit=5")).Status.Should().Be(HttpStatusCode.OK);
+            }
+        }
+
+        static async Task ReportAsync(Bank bank)
+        {
+            // More than the pool has idle, so that each of its sessions is among them.
+            var service = bank.Services.GetRequiredService<NpgsqlDataSource>();
+            foreach (var session in await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => service.OpenConnectionAsync().AsTask())))
+            {
+                await using (session)
+                {
+                    await session.ExecuteAsync("SELECT pg_stat_force_next_flush();");
+                }
+            }
+        }
+    }
+
+    /// <summary>Rows that a session of the test's own keeps locked until it is disposed.</summary>
+    private sealed class Held(Bank bank, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
+    {
+        public static async Task<Held> LockAsync(Bank bank, string query, object? parameters = null)
+        {
+            var session = await bank.SessionAsync();
+            var transaction = await session.BeginTransactionAsync();
+            await session.ExecuteAsync(query, parameters, transaction);
+            return new(bank, session, transaction);
+        }
+
+        /// <summary>Returns when a session of the service waits for these rows, with its process id.</summary>
+        public async Task<int> BlocksAsync(int except = 0)
+        {
+            int? waiter = null;
+            await UntilAsync(bank, async () => (waiter = await bank.ScalarAsync<int?>(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND @holder = ANY (pg_blocking_pids(pid)) AND pid <> @except;",
+                new { holder = session.ProcessID, except })) is not null);
+            return waiter!.Value;
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await transaction.DisposeAsync();
+            await session.DisposeAsync();
+        }
+    }
+
+    /// <summary>Returns when that many requests wait in the service for the ledger's answer.</summary>
+    private static Task QueuedAsync(Bank bank, int requests)
+    {
+        var ledger = bank.Services.GetRequiredService<Ledger>();
+        return UntilAsync(bank, () => Task.FromResult(Volatile.Read(ref Waiting(ledger)) == requests));
+    }
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "waiting")]
+    private static extern ref int Waiting(Ledger ledger);
+
+    private static async Task UntilAsync(Bank bank, Func<Task<bool>> condition)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(8));
+        while (!await condition())
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+            await bank.ScalarAsync<int>("SELECT 1;");
+        }
+    }
+}
