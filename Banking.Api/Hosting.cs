@@ -33,23 +33,26 @@ internal static partial class Hosting
         }
     }
 
-    /// <summary>Finds or starts the database and brings its schema up to date. False where that failed, with the reason in the log.</summary>
-    public static async Task<bool> PrepareAsync(this WebApplication app)
+    /// <summary>Finds or starts the database, brings its schema up to date and serves until told to stop. The exit code is 1 where it can't, with the reason in the log.</summary>
+    public static async Task<int> ServeAsync(this WebApplication app)
     {
-        try
+        await using (app)
         {
-            var database = app.Services.GetRequiredService<BookDatabase>();
-            await database.OpenAsync();
-            _ = app.Services.GetRequiredService<Ledger>();
-            app.Lifetime.ApplicationStarted.Register(() =>
-                LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
-            return true;
-        }
-        catch (Exception exception) when (exception is InvalidOperationException or OptionsValidationException || Database.IsTransient(exception))
-        {
-            LogCannotStart(app.Logger, exception.Message);
-            await app.DisposeAsync();
-            return false;
+            try
+            {
+                var database = app.Services.GetRequiredService<BookDatabase>();
+                await database.OpenAsync();
+                _ = app.Services.GetRequiredService<Ledger>();
+                app.Lifetime.ApplicationStarted.Register(() =>
+                    LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
+                await app.RunAsync();
+                return 0;
+            }
+            catch (Exception exception) when (exception is InvalidOperationException or OptionsValidationException || Database.IsTransient(exception))
+            {
+                LogCannotStart(app.Logger, exception.Message);
+                return 1;
+            }
         }
     }
 
@@ -74,7 +77,16 @@ internal sealed class BookDatabase(
     {
         if (configuration.GetConnectionString("Banking") is { Length: > 0 } configured)
         {
-            var named = new NpgsqlConnectionStringBuilder(configured);
+            NpgsqlConnectionStringBuilder named;
+            try
+            {
+                named = new(configured);
+            }
+            catch (Exception exception) when (exception is ArgumentException or FormatException)
+            {
+                throw new InvalidOperationException($"ConnectionStrings__Banking can't be read: {exception.Message}", exception);
+            }
+
             (ConnectionString, Description) = (configured, $"schema {options.Value.Schema} of {named.Database} at {named.Host}:{named.Port}");
         }
         else if (environment.IsDevelopment())

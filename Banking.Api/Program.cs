@@ -24,10 +24,6 @@ builder.Services.AddOpenApiDocument();
 builder.Services.AddBanking();
 
 var app = builder.Build();
-if (!await app.PrepareAsync())
-{
-    return 1;
-}
 
 app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
@@ -44,5 +40,4 @@ api.MapHistory();
 
 app.MapHealth();
 app.MapDocs();
-await app.RunAsync();
-return 0;
+return await app.ServeAsync();

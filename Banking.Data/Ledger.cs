@@ -32,6 +32,9 @@ public sealed partial class Ledger : IAsyncDisposable
         writer = Task.Run(WriteAsync);
     }
 
+    /// <summary>How many requests wait for their answer.</summary>
+    public int Waiting => Volatile.Read(ref waiting);
+
     /// <summary>Carries the request out, exactly once, or says why not. Faults where the fault is ours.</summary>
     public async Task<Outcome> SubmitAsync(LedgerRequest request)
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text.RegularExpressions;
 
 namespace Banking.Data;
@@ -83,18 +84,8 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         {
             var data = Path.Combine(folder, "data");
             await MakeAsync(binaries, data, user);
-            if (File.Exists(Path.Combine(data, "postmaster.pid")))
-            {
-                // Left by a crash: stopped where it still runs; where it doesn't, the new server clears the file itself.
-                await RunAsync(Path.Combine(binaries, "pg_ctl"), ["stop", "-D", data, "-m", "fast", "-w"], user, mayFail: true);
-            }
-
-            var quoted = folder.Replace("'", @"'\''", StringComparison.Ordinal);
-            await RunAsync(
-                Path.Combine(binaries, "pg_ctl"),
-                ["start", "-D", data, "-w", "-t", "60", "-l", Path.Combine(folder, "postgresql.log"), "-o", $"-k '{quoted}' -c listen_addresses=''"],
-                user);
-            var keeper = Keep(File.ReadLines(Path.Combine(data, "postmaster.pid")).First());
+            await ClearAsync(binaries, folder, data, user);
+            var keeper = await KeepAsync(binaries, folder, data, user);
             var version = await RunAsync(Path.Combine(binaries, "postgres"), ["--version"], user);
             return new PrivateCluster(folder, VersionNumber().Match(version).Value, ownerLock, keeper);
         }
@@ -121,13 +112,21 @@ public sealed partial class PrivateCluster : IAsyncDisposable
             return;
         }
 
-        // Made beside its place and then moved, so that a crash halfway leaves nothing that looks whole.
-        var unfinished = data + ".unfinished";
-        if (Directory.Exists(unfinished))
+        foreach (var interrupted in Directory.EnumerateDirectories(Path.GetDirectoryName(data)!, "data.unfinished-*"))
         {
-            Directory.Delete(unfinished, recursive: true);
+            try
+            {
+                Directory.Delete(interrupted, recursive: true);
+            }
+            catch (IOException)
+            {
+                // Its initdb still runs: the next start finds it again.
+            }
         }
 
+        // Made beside its place and then moved, so that a crash halfway leaves nothing that looks whole. Each try has a name of
+        // its own: what an interrupted one left may still be written to.
+        var unfinished = $"{data}.unfinished-{Guid.NewGuid():N}";
         await RunAsync(
             Path.Combine(binaries, "initdb"),
             ["-D", unfinished, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
@@ -135,20 +134,61 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         Directory.Move(unfinished, data);
     }
 
-    /// <summary>A child that waits for this process to end or let go, and then stops the server: also after kill -9.</summary>
-    private static Process Keep(string postmasterPid)
+    /// <summary>Stops the server that a crash left running, or removes the trace of one that no longer runs.</summary>
+    private static async Task ClearAsync(string binaries, string folder, string data, string? user)
+    {
+        var postmaster = Path.Combine(data, "postmaster.pid");
+        if (!File.Exists(postmaster))
+        {
+            return;
+        }
+
+        // The file's process id may long be another program's, which must not be stopped: only the socket tells.
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(folder, ".s.PGSQL.5432")));
+        }
+        catch (SocketException)
+        {
+            File.Delete(postmaster);
+            return;
+        }
+
+        await RunAsync(Path.Combine(binaries, "pg_ctl"), ["stop", "-D", data, "-m", "fast", "-w"], user);
+    }
+
+    /// <summary>Starts the server under a child that waits for this process to end or let go, and then stops it: also after kill -9.</summary>
+    private static async Task<Process> KeepAsync(string binaries, string folder, string data, string? user)
     {
         const string Script = """
-            trap '' INT TERM HUP
+            "$0" start -D "$1" -w -t 60 -l "$2" -o "$3" >&2 || exit 1
+            trap '' INT TERM HUP PIPE
+            server=$(head -n 1 "$1/postmaster.pid")
+            echo started
             cat >/dev/null
-            kill -INT "$0"
-            while kill -0 "$0" 2>/dev/null; do sleep 0.05; done
+            kill -INT "$server"
+            while kill -0 "$server" 2>/dev/null; do sleep 0.05; done
             """;
-        return Process.Start(new ProcessStartInfo("/bin/sh", ["-c", Script, postmasterPid])
+        var quoted = folder.Replace("'", @"'\''", StringComparison.Ordinal);
+        var keeper = Process.Start(new ProcessStartInfo(
+            "/bin/sh",
+            ["-c", Script, Path.Combine(binaries, "pg_ctl"), data, Path.Combine(folder, "postgresql.log"), $"-k '{quoted}' -c listen_addresses=''"])
         {
-            RedirectStandardInput = true,
+            UserName = user ?? "",
             WorkingDirectory = "/",
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         })!;
+        var errors = keeper.StandardError.ReadToEndAsync();
+        if (await keeper.StandardOutput.ReadLineAsync() is null)
+        {
+            throw new InvalidOperationException(
+                $"PostgreSQL does not start in {folder}: {await errors}Its own words are in {Path.Combine(folder, "postgresql.log")}.");
+        }
+
+        return keeper;
     }
 
     private static string? FindBinaries()
@@ -174,7 +214,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         return users.Any(line => line.StartsWith("postgres:", StringComparison.Ordinal)) ? "postgres" : "nobody";
     }
 
-    private static async Task<string> RunAsync(string program, string[] arguments, string? user, bool mayFail = false)
+    private static async Task<string> RunAsync(string program, string[] arguments, string? user)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments)
         {
@@ -185,7 +225,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         })!;
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         await process.WaitForExitAsync();
-        return process.ExitCode == 0 || mayFail
+        return process.ExitCode == 0
             ? await output
             : throw new InvalidOperationException($"{program} {arguments[0]} failed: {await errors}{await output}");
     }

@@ -126,11 +126,11 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         "account_id_is_below_1000_for_settlement_only",
         "INSERT INTO account (account_id, owner_name, currency, kind, created_at) VALUES (5000, 'Me', 'USD', 'settlement', now());")]
     [InlineData(
-        "account_of_a_customer_has_its_opening_key",
+        "account_of_a_customer_has_its_opening_request",
         "INSERT INTO account (owner_name, currency, created_at) VALUES ('Me', 'USD', now());")]
     [InlineData(
         "account_currency_is_known",
-        "INSERT INTO account (owner_name, currency, created_at, client_id, idempotency_key) VALUES ('Me', 'XXX', now(), 'me', 'key');")]
+        "INSERT INTO account (owner_name, currency, created_at, client_id, idempotency_key, opening_owner_name, opening_overdraft_limit) VALUES ('Me', 'XXX', now(), 'me', 'key', 'Me', 0);")]
     [InlineData(
         "transaction_log_amount_is_above_zero",
         InsertSql + "VALUES (1000, 'deposit', 840, @account, 0, 'USD', 0, 0, 'me', 'key', now());")]

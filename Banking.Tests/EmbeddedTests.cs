@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Http.Json;
+using System.Net.Sockets;
 using System.Text.Json;
 using FluentAssertions;
 
@@ -82,6 +84,38 @@ public sealed class EmbeddedTests : IAsyncDisposable
             .Which.Should().Contain(folder).And.Contain("Banking__DataFolder");
         second.Lines.Should().NotContain(line => line.Contains("   at "), "a stack trace is no help to its reader");
         (await first.OpenAsync("1")).Should().BePositive();
+    }
+
+    [Fact]
+    public async Task A_trace_of_a_server_that_is_gone_stops_no_other_program_and_no_start()
+    {
+        var first = Start();
+        await first.ReadyAsync();
+        var account = await first.OpenAsync("42");
+        await first.KillAsync("TERM");
+        await first.ExitCodeAsync();
+        using var bystander = Process.Start("sleep", "600");
+        await File.WriteAllTextAsync(PidFile, $"{bystander.Id}\n{Path.Combine(folder, "data")}\n1\n5432\n{folder}\n\n");
+
+        var second = Start();
+
+        await second.ReadyAsync();
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+        bystander.HasExited.Should().BeFalse();
+        bystander.Kill();
+    }
+
+    [Fact]
+    public async Task A_port_that_is_taken_is_named()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+
+        var service = Start(("ASPNETCORE_URLS", $"http://{taken.LocalEndpoint}"));
+
+        (await service.ExitCodeAsync()).Should().Be(1);
+        service.Lines.Should().ContainSingle(line => line.Contains("Can't start")).Which.Should().Contain($"{taken.LocalEndpoint}");
+        service.Lines.Should().NotContain(line => line.Contains("   at "));
     }
 
     [Fact]

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Runtime.CompilerServices;
 using Banking.Data;
 using Dapper;
 using FluentAssertions;
@@ -223,8 +222,9 @@ public sealed class LedgerTests(TestDatabase database)
         await bank.ExecuteAsync("""
             SET session_replication_role = replica; -- skips the foreign keys' look-ups, which these rows satisfy
 
-            INSERT INTO account (account_id, owner_name, currency, balance, created_at, client_id, idempotency_key)
-            SELECT 1000000 + i, 'Someone', 'USD', 20, clock_timestamp(), 'bulk', i::text
+            INSERT INTO account (account_id, owner_name, currency, balance, created_at, client_id, idempotency_key,
+                                 opening_owner_name, opening_overdraft_limit)
+            SELECT 1000000 + i, 'Someone', 'USD', 20, clock_timestamp(), 'bulk', i::text, 'Someone', 0
               FROM generate_series(0, 9999) AS i;
 
             INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after,
@@ -307,11 +307,8 @@ public sealed class LedgerTests(TestDatabase database)
     private static Task QueuedAsync(Bank bank, int requests)
     {
         var ledger = bank.Services.GetRequiredService<Ledger>();
-        return UntilAsync(bank, () => Task.FromResult(Volatile.Read(ref Waiting(ledger)) == requests));
+        return UntilAsync(bank, () => Task.FromResult(ledger.Waiting == requests));
     }
-
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "waiting")]
-    private static extern ref int Waiting(Ledger ledger);
 
     private static async Task UntilAsync(Bank bank, Func<Task<bool>> condition)
     {

@@ -11,8 +11,9 @@ SELECT transaction_id
           FROM (SELECT transaction_id, created_at
                   FROM transaction_log
                  UNION ALL
-                SELECT last_transaction_id + 1, last_created_at
-                  FROM ledger_head) AS log_and_head) AS neighbours
- WHERE transaction_id <> previous_id + 1
+                SELECT head.last_transaction_id + 1, head.last_created_at
+                  FROM (SELECT) AS book
+                  LEFT JOIN ledger_head AS head ON true) AS log_and_head) AS neighbours
+ WHERE transaction_id IS DISTINCT FROM previous_id + 1
     OR created_at < previous_created_at
  ORDER BY transaction_id;
