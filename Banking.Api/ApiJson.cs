@@ -13,6 +13,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(AccountResponse))]
 [JsonSerializable(typeof(TransactionResponse))]
 [JsonSerializable(typeof(HistoryResponse))]
+[JsonSerializable(typeof(AuditHeadResponse))]
 [JsonSerializable(typeof(Problem))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {

@@ -17,6 +17,7 @@ internal static partial class Hosting
         services.AddSingleton<Accounts>();
         services.AddSingleton<Transactions>();
         services.AddSingleton<History>();
+        services.AddSingleton<AuditHeads>();
         services.AddSingleton(provider => new Ledger(
             provider.GetRequiredService<NpgsqlDataSource>(),
             provider.GetRequiredService<Currencies>(),

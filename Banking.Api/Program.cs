@@ -37,6 +37,7 @@ api.MapAccounts();
 api.MapPostings();
 api.MapTransactions();
 api.MapHistory();
+api.MapAudit();
 
 app.MapHealth();
 app.MapDocs();

@@ -245,10 +245,21 @@ public sealed partial class Ledger : IAsyncDisposable
             AS posted (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after,
                        client_id, idempotency_key, reference, metadata);
 
-        UPDATE ledger_head
-           SET last_transaction_id = @last_transaction_id
-             , last_created_at = @now
+        INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
+        SELECT @last_transaction_id
+             , last_hash
+             , ledger_block_hash(last_hash, last_transaction_id, @last_transaction_id)
+             , @now
+          FROM ledger_head
          WHERE only_row;
+
+        UPDATE ledger_head
+           SET last_transaction_id = block.last_transaction_id
+             , last_created_at = block.created_at
+             , last_hash = block.hash
+          FROM ledger_block AS block
+         WHERE only_row
+           AND block.last_transaction_id = @last_transaction_id;
         """;
 
     /// <summary>One transaction in three round trips: lock and look up, write, commit.</summary>
@@ -340,7 +351,12 @@ public sealed partial class Ledger : IAsyncDisposable
     {
         var (opened, posted, changed) = (decisions.OpenedAccounts, decisions.Transactions, decisions.ChangedAccounts);
         var rows = await connection.ExecuteAsync(
-            opened.Count == 0 ? PostSql : OpenSql + PostSql,
+            (opened.Count > 0, posted.Count > 0) switch
+            {
+                (true, true) => OpenSql + PostSql,
+                (true, false) => OpenSql,
+                _ => PostSql,
+            },
             new
             {
                 now = head.Now,
@@ -368,7 +384,7 @@ public sealed partial class Ledger : IAsyncDisposable
                 last_transaction_id = head.LastTransactionId + posted.Count,
             },
             transaction);
-        var expected = opened.Count + changed.Count + posted.Count + 1;
+        var expected = opened.Count + changed.Count + posted.Count + (posted.Count > 0 ? 2 : 0); // the block and the head
         if (rows != expected)
         {
             throw new InvalidOperationException($"A batch wrote {rows} rows where it decided on {expected}; it is rolled back.");

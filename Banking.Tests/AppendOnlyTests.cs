@@ -47,6 +47,9 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         { "account", "UPDATE account SET currency = 'EUR' WHERE account_id >= 1000;" },
         { "account", "UPDATE account SET account_id = account_id + 1000000 WHERE account_id >= 1000;" },
         { "account", "UPDATE account SET kind = 'customer';" },
+        { "ledger_block", "UPDATE ledger_block SET hash = sha256('');" },
+        { "ledger_block", "DELETE FROM ledger_block;" },
+        { "ledger_block", "TRUNCATE ledger_block;" },
         { "ledger_head", "DELETE FROM ledger_head;" },
         { "ledger_head", "TRUNCATE ledger_head;" },
         { "currency", "TRUNCATE currency CASCADE;" },
@@ -152,8 +155,8 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
     [InlineData(
         "transaction_log_pk",
         InsertSql + "VALUES (1, 'deposit', 840, @account, 1, 'USD', 0, 0, 'me', 'key', now());")]
-    [InlineData("ledger_head_pk", "INSERT INTO ledger_head (last_transaction_id, last_created_at) VALUES (0, now());")]
-    [InlineData("ledger_head_is_a_single_row", "INSERT INTO ledger_head (only_row, last_transaction_id, last_created_at) VALUES (false, 0, now());")]
+    [InlineData("ledger_head_pk", "INSERT INTO ledger_head (last_transaction_id, last_created_at, last_hash) VALUES (0, now(), sha256(''));")]
+    [InlineData("ledger_head_is_a_single_row", "INSERT INTO ledger_head (only_row, last_transaction_id, last_created_at, last_hash) VALUES (false, 0, now(), sha256(''));")]
     public async Task What_the_service_never_writes_breaks_a_constraint_that_says_why(string constraint, string statement)
     {
         var before = await WrittenAsync();

@@ -235,7 +235,12 @@ public sealed class LedgerTests(TestDatabase database)
              WHERE account_id = 840;
 
             UPDATE account SET balance = balance - 200000 WHERE account_id = 840;
-            UPDATE ledger_head SET last_transaction_id = last_transaction_id + 200000;
+            INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
+            SELECT last_transaction_id + 200000, last_hash, ledger_block_hash(last_hash, last_transaction_id, last_transaction_id + 200000), last_created_at
+              FROM ledger_head;
+            UPDATE ledger_head
+               SET last_transaction_id = block.last_transaction_id, last_hash = block.hash
+              FROM (SELECT * FROM ledger_block ORDER BY last_transaction_id DESC LIMIT 1) AS block;
             RESET session_replication_role;
             SELECT pg_stat_force_next_flush();
             """);

@@ -118,6 +118,29 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         { "balances_equal_the_log.sql", "UPDATE account SET balance = 1 WHERE account_id = 756; -- no log row names this one" },
         { "balances_equal_the_log.sql", "UPDATE transaction_log SET amount = amount + 1 WHERE transaction_id = 2;" },
         { "balances_equal_the_log.sql", "DELETE FROM transaction_log WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET amount = amount + 1 WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET from_balance_after = from_balance_after + 1 WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET reference = 'Another' WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET metadata = '{}' WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET client_id = client_id || idempotency_key, idempotency_key = 'x' WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET created_at = created_at + interval '1 microsecond' WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "DELETE FROM transaction_log WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "DELETE FROM transaction_log WHERE transaction_id = (SELECT max(transaction_id) FROM transaction_log);" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET transaction_id = 1000000 WHERE transaction_id = 2;" },
+        {
+            "transaction_ids_have_no_gaps.sql", // a row after the head
+            """
+            INSERT INTO transaction_log
+            SELECT last_transaction_id + 1, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after, client_id, 'another', reference, metadata, log.created_at
+              FROM transaction_log AS log, ledger_head
+             WHERE transaction_id = 1;
+            """
+        },
+        { "block_chain_is_intact.sql", "DELETE FROM ledger_block WHERE last_transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "DELETE FROM ledger_block WHERE last_transaction_id = (SELECT max(last_transaction_id) FROM ledger_block);" },
+        { "block_chain_is_intact.sql", "DELETE FROM ledger_block;" },
+        { "block_chain_is_intact.sql", "UPDATE ledger_block SET hash = sha256('x') WHERE last_transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "DELETE FROM ledger_head;" },
         {
             "balances_stay_within_their_limits.sql",
             """
@@ -150,7 +173,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     {
         await using var session = await used.Bank.SessionAsync();
         await using var rolledBack = await session.BeginTransactionAsync(TestContext.Current.CancellationToken);
-        foreach (var table in new[] { "account", "transaction_log", "ledger_head" })
+        foreach (var table in new[] { "account", "transaction_log", "ledger_block", "ledger_head" })
         {
             await session.ExecuteAsync($"ALTER TABLE {table} DISABLE TRIGGER ALL;");
         }

@@ -7,6 +7,9 @@ INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_i
 SELECT number, 'deposit', 840, 999 + number, 1000, 'USD', -1000 * number, 1000, 'bench', 'opening ' || number, (SELECT last_created_at FROM ledger_head)
   FROM generate_series(1, :accounts) AS number;
 UPDATE account SET balance = -1000 * :accounts WHERE account_id = 840;
-UPDATE ledger_head SET last_transaction_id = :accounts;
+INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
+SELECT :accounts, last_hash, ledger_block_hash(last_hash, 0, :accounts), last_created_at
+  FROM ledger_head;
+UPDATE ledger_head SET last_transaction_id = :accounts, last_hash = block.hash FROM ledger_block AS block;
 COMMIT;
 VACUUM ANALYZE;

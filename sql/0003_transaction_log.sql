@@ -1,7 +1,7 @@
 -- 0003_transaction_log: every movement of money, once, for ever.
 --
 -- Why    The log is the truth that the balances only sum up. A row is a posting: an amount that left one account and
---        reached another in the same instant, with both balances after it. Rows are only ever added (0005 sees to that);
+--        reached another in the same instant, with both balances after it. Rows are only ever added (0006 sees to that);
 --        their ids have no gaps and follow the order of commits, so a reader who asks for
 --        "transaction_id > the last one I saw" never misses one.
 -- Locks  A new table that nobody uses yet: nothing waits.

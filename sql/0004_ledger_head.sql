@@ -10,13 +10,17 @@ CREATE TABLE ledger_head (
     only_row            boolean     NOT NULL DEFAULT true,
     last_transaction_id bigint      NOT NULL,
     last_created_at     timestamptz NOT NULL,
+    last_hash           bytea       NOT NULL,
 
     CONSTRAINT ledger_head_pk PRIMARY KEY (only_row),
     CONSTRAINT ledger_head_is_a_single_row CHECK (only_row),
-    CONSTRAINT ledger_head_last_transaction_id_is_not_negative CHECK (last_transaction_id >= 0)
+    CONSTRAINT ledger_head_last_transaction_id_is_not_negative CHECK (last_transaction_id >= 0),
+    CONSTRAINT ledger_head_last_hash_is_a_sha256 CHECK (octet_length(last_hash) = 32)
 )
 -- One row that changes with every transaction: leave its page to its versions.
 WITH (fillfactor = 10);
 
-INSERT INTO ledger_head (last_transaction_id, last_created_at)
-VALUES (0, clock_timestamp());
+COMMENT ON COLUMN ledger_head.last_hash IS 'Of the last block (0005); while there is none, sha256 of nothing.';
+
+INSERT INTO ledger_head (last_transaction_id, last_created_at, last_hash)
+VALUES (0, clock_timestamp(), sha256(''));

@@ -1,6 +1,6 @@
--- 0005_append_only: what is written stays written.
+-- 0006_append_only: what is written stays written.
 --
--- Why    Nobody may change or remove a log row, remove an account or the head, or change what an account or a currency is.
+-- Why    Nobody may change or remove a row of the log or of its chain of blocks, remove an account or the head, or change what an account or a currency is.
 --        The triggers fire ALWAYS: for a superuser's plain statement too, and under session_replication_role = replica.
 --        The statement triggers refuse even a statement that would touch no row, and TRUNCATE; the row triggers catch what
 --        reaches the rows by another way (a parent table, logical replication).
@@ -26,6 +26,15 @@ CREATE TRIGGER transaction_log_row_is_append_only
     FOR EACH ROW EXECUTE FUNCTION refuse_change('the transaction log is append-only');
 ALTER TABLE transaction_log ENABLE ALWAYS TRIGGER transaction_log_statement_is_append_only;
 ALTER TABLE transaction_log ENABLE ALWAYS TRIGGER transaction_log_row_is_append_only;
+
+CREATE TRIGGER ledger_block_statement_is_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_block
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the chain of blocks is append-only');
+CREATE TRIGGER ledger_block_row_is_append_only
+    BEFORE UPDATE OR DELETE ON ledger_block
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('the chain of blocks is append-only');
+ALTER TABLE ledger_block ENABLE ALWAYS TRIGGER ledger_block_statement_is_append_only;
+ALTER TABLE ledger_block ENABLE ALWAYS TRIGGER ledger_block_row_is_append_only;
 
 CREATE TRIGGER account_is_never_removed
     BEFORE DELETE OR TRUNCATE ON account

@@ -1,0 +1,25 @@
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>The end of the chain over the log: the last transaction, and the hash (hex) that covers it and all before it.</summary>
+public sealed record AuditHead(long TransactionId, string Hash, DateTime CreatedAt);
+
+/// <summary>Reads the head of the chain.</summary>
+public sealed class AuditHeads(NpgsqlDataSource dataSource)
+{
+    private const string GetSql = """
+        SELECT last_transaction_id AS transaction_id
+             , encode(last_hash, 'hex') AS hash
+             , last_created_at AS created_at
+          FROM ledger_head
+         WHERE only_row;
+        """;
+
+    public async Task<AuditHead> GetAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        return await connection.QuerySingleAsync<AuditHead>(new CommandDefinition(GetSql, cancellationToken: cancellationToken));
+    }
+}
