@@ -15,6 +15,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(HistoryResponse))]
 [JsonSerializable(typeof(AuditHeadResponse))]
 [JsonSerializable(typeof(Problem))]
+[JsonSerializable(typeof(Data.CheckResult))]
 internal sealed partial class ApiJson : JsonSerializerContext
 {
     public static void Configure(JsonSerializerOptions options)

@@ -10,6 +10,9 @@ internal static partial class Hosting
     public static void AddBanking(this IServiceCollection services)
     {
         services.AddOptions<BankingOptions>().BindConfiguration("Banking").ValidateDataAnnotations().ValidateOnStart();
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(8)); // whatever hangs, SIGTERM ends it within ten
+        services.AddSingleton<Draining>();
+        services.AddHostedService(provider => provider.GetRequiredService<Draining>());
         services.AddSingleton<BookDatabase>();
         services.AddSingleton(provider => Database.Connect(
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<IOptions<BankingOptions>>().Value));
@@ -42,20 +45,25 @@ internal static partial class Hosting
             try
             {
                 var database = app.Services.GetRequiredService<BookDatabase>();
-                await database.OpenAsync();
+                await database.FindAsync();
+                await database.MigrateAsync();
                 _ = app.Services.GetRequiredService<Ledger>();
                 app.Lifetime.ApplicationStarted.Register(() =>
                     LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
                 await app.RunAsync();
                 return 0;
             }
-            catch (Exception exception) when (exception is InvalidOperationException or OptionsValidationException || Database.IsTransient(exception))
+            catch (Exception exception) when (IsForTheOperator(exception))
             {
                 LogCannotStart(app.Logger, exception.Message);
                 return 1;
             }
         }
     }
+
+    /// <summary>A reason not to start that its message alone explains: a setting, the database, the machine.</summary>
+    public static bool IsForTheOperator(Exception exception) =>
+        exception is InvalidOperationException or OptionsValidationException || Database.IsTransient(exception);
 
     [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
     private static partial void LogCannotStart(ILogger logger, string reason);
@@ -74,20 +82,12 @@ internal sealed class BookDatabase(
 
     public string Description { get; private set; } = "";
 
-    public async Task OpenAsync()
+    /// <summary>Reads the settings, or starts the private PostgreSQL.</summary>
+    public async Task FindAsync()
     {
-        if (configuration.GetConnectionString("Banking") is { Length: > 0 } configured)
+        if (Configured("Banking") is { } configured)
         {
-            NpgsqlConnectionStringBuilder named;
-            try
-            {
-                named = new(configured);
-            }
-            catch (Exception exception) when (exception is ArgumentException or FormatException)
-            {
-                throw new InvalidOperationException($"ConnectionStrings__Banking can't be read: {exception.Message}", exception);
-            }
-
+            var named = new NpgsqlConnectionStringBuilder(configured);
             (ConnectionString, Description) = (configured, $"schema {options.Value.Schema} of {named.Database} at {named.Host}:{named.Port}");
         }
         else if (environment.IsDevelopment())
@@ -101,8 +101,24 @@ internal sealed class BookDatabase(
                 "No database: set ConnectionStrings__Banking, such as Host=db;Database=banking;Username=banking;Password=... "
                 + "(only in Development is one started without it).");
         }
+    }
 
-        await Migrations.ApplyAsync(ConnectionString, options.Value.Schema, loggers.CreateLogger(typeof(Migrations)));
+    /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one.</summary>
+    public Task MigrateAsync() =>
+        Migrations.ApplyAsync(Configured("Migrations") ?? ConnectionString, options.Value.Schema, loggers.CreateLogger(typeof(Migrations)));
+
+    private string? Configured(string name)
+    {
+        try
+        {
+            return configuration.GetConnectionString(name) is { Length: > 0 } configured
+                ? new NpgsqlConnectionStringBuilder(configured).ConnectionString
+                : null;
+        }
+        catch (Exception exception) when (exception is ArgumentException or FormatException)
+        {
+            throw new InvalidOperationException($"ConnectionStrings__{name} can't be read: {exception.Message}", exception);
+        }
     }
 
     public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;

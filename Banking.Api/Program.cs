@@ -2,9 +2,12 @@ using System.Text;
 using Banking.Api;
 using Banking.Api.Endpoints;
 
-if (args is ["health"])
+switch (args)
 {
-    return await HealthEndpoints.CheckAsync();
+    case ["health"]:
+        return await HealthEndpoints.CheckAsync();
+    case ["verify", .. var options]:
+        return await VerifyCommand.RunAsync(options);
 }
 
 var builder = WebApplication.CreateSlimBuilder(args);

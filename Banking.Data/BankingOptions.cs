@@ -29,6 +29,10 @@ public sealed class BankingOptions
     [Range(1, 600)]
     public int AccountBusySeconds { get; init; } = 2;
 
+    /// <summary>How long the service goes on serving after SIGTERM, in seconds, while its readiness is already false.</summary>
+    [Range(0, 5)]
+    public int DrainSeconds { get; init; } = 1;
+
     /// <summary>The folder of the embedded PostgreSQL, used in Development when no connection string is set.</summary>
     public string? DataFolder { get; init; }
 }

@@ -56,11 +56,14 @@ public sealed partial class Ledger : IAsyncDisposable
         }
     }
 
-    /// <summary>Takes no more requests, and returns when all that were taken have their answers.</summary>
+    /// <summary>
+    /// Takes no more requests, and returns when all that were taken have their answers. Where the database hangs, it gives up
+    /// after a second: their clients are gone by then, and find out the truth with their keys.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         queue.Writer.TryComplete();
-        await writer;
+        await writer.WaitAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task WriteAsync()

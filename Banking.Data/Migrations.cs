@@ -29,7 +29,7 @@ public static partial class Migrations
         var result = DeployChanges.To
             .PostgresqlDatabase(settings.ConnectionString, schema)
             .JournalToPostgresqlTable(schema, "schema_version")
-            .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), name => name.EndsWith(".sql", StringComparison.Ordinal))
+            .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), name => !name.Contains('/', StringComparison.Ordinal))
             .WithTransactionPerScript()
             .WithVariablesDisabled()
             .LogToNowhere()

@@ -1,4 +1,5 @@
 using Banking.Data;
+using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
 namespace Banking.Api.Endpoints;
@@ -12,10 +13,13 @@ internal static class HealthEndpoints
         app.MapGet("/health/ready", Ready).ExcludeFromDescription();
     }
 
-    private static async Task<IResult> Ready(NpgsqlDataSource dataSource) =>
-        await Database.AnswersAsync(dataSource)
-            ? TypedResults.Text("""{"status":"ready"}""", "application/json")
-            : TypedResults.Text("""{"status":"unready","reasons":["the database does not answer"]}""", "application/json", statusCode: 503);
+    private static async Task<IResult> Ready(NpgsqlDataSource dataSource, Draining draining) =>
+        draining.HasBegun ? Unready("the service is shutting down")
+        : await Database.AnswersAsync(dataSource) ? TypedResults.Text("""{"status":"ready"}""", "application/json")
+        : Unready("the database does not answer");
+
+    private static ContentHttpResult Unready(string reason) =>
+        TypedResults.Text($$"""{"status":"unready","reasons":["{{reason}}"]}""", "application/json", statusCode: 503);
 
     /// <summary>The image's health check, as it has no shell to run one: 0 where the service of this container is ready.</summary>
     public static async Task<int> CheckAsync()

@@ -1,0 +1,29 @@
+using Banking.Data;
+using Microsoft.Extensions.Options;
+
+namespace Banking.Api;
+
+/// <summary>
+/// The first thing on SIGTERM: readiness turns false while the service still serves, so that a load balancer can look away
+/// before the port closes.
+/// </summary>
+internal sealed class Draining(IOptions<BankingOptions> options) : IHostedLifecycleService
+{
+    public bool HasBegun { get; private set; }
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        HasBegun = true;
+        await Task.Delay(TimeSpan.FromSeconds(options.Value.DrainSeconds), cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}

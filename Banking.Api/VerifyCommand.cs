@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Banking.Data;
+using Microsoft.Extensions.Options;
+
+namespace Banking.Api;
+
+/// <summary>The subcommand <c>verify</c>: is the book right, and still what it was? Exit code 0 yes, 1 no, 2 it can't be asked.</summary>
+internal static partial class VerifyCommand
+{
+    private const string Usage = """
+        verify [--json] [--against <transaction_id>:<hash>]
+          Runs the checks of sql/checks on the book that ConnectionStrings__Banking and Banking__Schema name, reading only.
+          --against   also proves that a head kept from GET /api/audit_head is still on the chain
+          --json      one JSON object a line
+        Exit code: 0 all passed, 1 a check found something, 2 the checks couldn't be run.
+        """;
+
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var json = false;
+        (long TransactionId, string Hash)? against = null;
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            switch (arguments[i])
+            {
+                case "--json":
+                    json = true;
+                    break;
+                case "--against" when i + 1 < arguments.Length && KeptHead().Match(arguments[i + 1]) is { Success: true } head
+                    && long.TryParse(head.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var transactionId):
+                    against = (transactionId, head.Groups[2].Value);
+                    i++;
+                    break;
+                case "--help":
+                    Console.WriteLine(Usage);
+                    return 0;
+                default:
+                    await Console.Error.WriteLineAsync($"verify doesn't know what to make of {arguments[i]}.\n{Usage}");
+                    return 2;
+            }
+        }
+
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        builder.Services.AddBanking();
+        await using var app = builder.Build();
+        try
+        {
+            var database = app.Services.GetRequiredService<BookDatabase>();
+            await database.FindAsync();
+            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<IOptions<BankingOptions>>().Value.Schema);
+            var runs = Verification.Checks.Select(check => (check, (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
+            if (against is { } kept)
+            {
+                runs = runs.Append(("kept_head_is_on_the_chain", () => verification.AgainstAsync(kept.TransactionId, kept.Hash)));
+            }
+
+            var passed = true;
+            foreach (var (check, run) in runs)
+            {
+                var result = await WithProgressAsync(check, Task.Run(run));
+                Print(result, json);
+                passed &= result.Passed;
+            }
+
+            return passed ? 0 : 1;
+        }
+        catch (Exception exception) when (Hosting.IsForTheOperator(exception) || exception is Npgsql.PostgresException)
+        {
+            await Console.Error.WriteLineAsync($"Can't verify: {exception.Message}");
+            return 2;
+        }
+    }
+
+    private static async Task<CheckResult> WithProgressAsync(string check, Task<CheckResult> running)
+    {
+        for (var seconds = 10; await Task.WhenAny(running, Task.Delay(TimeSpan.FromSeconds(10))) != running; seconds += 10)
+        {
+            await Console.Error.WriteLineAsync($"...   {check}: {seconds} s");
+        }
+
+        return await running;
+    }
+
+    private static void Print(CheckResult result, bool json)
+    {
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(result, ApiJson.Default.CheckResult));
+            return;
+        }
+
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{(result.Passed ? "ok   " : "FAIL ")} {result.Check}: {result.Rows} rows, {result.Seconds:F1} s"));
+        foreach (var finding in result.Findings)
+        {
+            Console.WriteLine($"        {finding}");
+        }
+    }
+
+    [GeneratedRegex("^([0-9]{1,19}):([0-9a-f]{64})$")]
+    private static partial Regex KeptHead();
+}

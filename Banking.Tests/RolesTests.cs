@@ -1,0 +1,88 @@
+using System.Net;
+using Dapper;
+using FluentAssertions;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>A book whose service runs as the role of sql/roles, which owns nothing.</summary>
+public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
+{
+    private const string Password = "of no use outside this test";
+
+    public Bank Owner { get; } = new(database);
+
+    public Bank Service { get; private set; } = null!;
+
+    public string ConnectionString { get; } =
+        new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = "banking_service", Password = Password }.ConnectionString;
+
+    public async ValueTask InitializeAsync()
+    {
+        await Owner.OpenAsync();
+        var script = await File.ReadAllTextAsync(Path.Combine(Repository.Folder, "sql", "roles", "banking_service.sql"));
+        await Owner.ExecuteAsync(script);
+        await Owner.ExecuteAsync(script); // again, as after an update
+        await Owner.ExecuteAsync($"ALTER ROLE banking_service PASSWORD '{Password}';");
+        Service = new Bank(database, Owner.Book, ("ConnectionStrings:Banking", ConnectionString));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Service.DisposeAsync();
+        await Owner.DisposeAsync();
+    }
+}
+
+public sealed class RolesTests(BookOfTheServiceRole book) : IClassFixture<BookOfTheServiceRole>
+{
+    [Fact]
+    public async Task The_service_serves_every_call_as_a_role_that_owns_nothing()
+    {
+        var bank = book.Service;
+        var (one, other) = (await bank.OpenAsync("10"), await bank.OpenAsync());
+
+        (await bank.DepositAsync(one, "1", "the key")).Status.Should().Be(HttpStatusCode.BadRequest, "a key has no spaces");
+        (await bank.DepositAsync(one, "1", "the-key")).ShouldBeCreated();
+        (await bank.DepositAsync(one, "1", "the-key")).ShouldBeCreated(replayed: true);
+        (await bank.WithdrawAsync(one, "1")).ShouldBeCreated();
+        (await bank.TransferAsync(one, other, "4")).ShouldBeCreated();
+        (await bank.BalanceAsync(one)).Should().Be("6.00");
+        (await bank.HistoryAsync(one)).Should().HaveCount(4);
+        (await bank.GetAsync("/api/audit_head")).Status.Should().Be(HttpStatusCode.OK);
+        bank.Complaints.Should().BeEmpty();
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("UPDATE transaction_log SET amount = 1;")]
+    [InlineData("DELETE FROM transaction_log;")]
+    [InlineData("TRUNCATE transaction_log;")]
+    [InlineData("UPDATE ledger_block SET hash = sha256('');")]
+    [InlineData("DELETE FROM ledger_block;")]
+    [InlineData("DELETE FROM ledger_head;")]
+    [InlineData("DELETE FROM account;")]
+    [InlineData("UPDATE account SET overdraft_limit = 1000000;")]
+    [InlineData("UPDATE account SET kind = 'settlement';")]
+    [InlineData("UPDATE currency SET minor_unit = 4;")]
+    [InlineData("INSERT INTO currency VALUES ('AAA', 1, 2, 'None');")]
+    [InlineData("UPDATE schema_version SET applied = now();")]
+    [InlineData("ALTER TABLE transaction_log DISABLE TRIGGER ALL;")]
+    [InlineData("DROP TRIGGER transaction_log_row_is_append_only ON transaction_log;")]
+    [InlineData("CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';")]
+    [InlineData("ALTER TABLE account DROP CONSTRAINT account_balance_of_a_customer_stays_within_its_overdraft_limit;")]
+    [InlineData("CREATE TABLE mine (id int);")]
+    [InlineData("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1';")]
+    [InlineData("DROP TABLE transaction_log;")]
+    [InlineData("SET session_replication_role = replica;")]
+    public async Task That_role_changes_neither_the_log_nor_the_schema(string statement)
+    {
+        await using var sql = NpgsqlDataSource.Create(
+            new NpgsqlConnectionStringBuilder(book.ConnectionString) { SearchPath = book.Owner.Book, Pooling = false });
+        await using var session = await sql.OpenConnectionAsync();
+
+        var attempt = () => session.ExecuteAsync(statement);
+
+        (await attempt.Should().ThrowAsync<PostgresException>()).Which.SqlState.Should().Be(PostgresErrorCodes.InsufficientPrivilege);
+    }
+}
