@@ -10,7 +10,7 @@ internal static partial class Hosting
     public static void AddBanking(this IServiceCollection services)
     {
         services.AddOptions<BankingOptions>().BindConfiguration("Banking").ValidateDataAnnotations().ValidateOnStart();
-        services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(8)); // whatever hangs, SIGTERM ends it within ten
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5)); // whatever hangs, SIGTERM ends it within ten
         services.AddSingleton<Draining>();
         services.AddHostedService(provider => provider.GetRequiredService<Draining>());
         services.AddSingleton<BookDatabase>();
@@ -63,7 +63,7 @@ internal static partial class Hosting
 
     /// <summary>A reason not to start that its message alone explains: a setting, the database, the machine.</summary>
     public static bool IsForTheOperator(Exception exception) =>
-        exception is InvalidOperationException or OptionsValidationException || Database.IsTransient(exception);
+        exception is InvalidOperationException or OptionsValidationException or PostgresException || Database.IsTransient(exception);
 
     [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
     private static partial void LogCannotStart(ILogger logger, string reason);

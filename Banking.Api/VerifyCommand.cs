@@ -67,7 +67,7 @@ internal static partial class VerifyCommand
 
             return passed ? 0 : 1;
         }
-        catch (Exception exception) when (Hosting.IsForTheOperator(exception) || exception is Npgsql.PostgresException)
+        catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {
             await Console.Error.WriteLineAsync($"Can't verify: {exception.Message}");
             return 2;

@@ -38,7 +38,10 @@ public static partial class Migrations
         if (!result.Successful)
         {
             throw new InvalidOperationException(
-                $"Script {result.ErrorScript?.Name} failed and was rolled back; the scripts before it are applied. {result.Error.Message}",
+                $"Script {result.ErrorScript?.Name} failed and was rolled back; the scripts before it are applied. {result.Error.Message}"
+                + (result.Error is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege }
+                    ? " Scripts are the owner's to apply: name that role in ConnectionStrings__Migrations."
+                    : ""),
                 result.Error);
         }
 

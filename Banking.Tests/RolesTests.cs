@@ -10,6 +10,8 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
 {
     private const string Password = "of no use outside this test";
 
+    public static string Script { get; } = Path.Combine(Repository.Folder, "sql", "roles", "banking_service.sql");
+
     public Bank Owner { get; } = new(database);
 
     public Bank Service { get; private set; } = null!;
@@ -20,7 +22,7 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         await Owner.OpenAsync();
-        var script = await File.ReadAllTextAsync(Path.Combine(Repository.Folder, "sql", "roles", "banking_service.sql"));
+        var script = await File.ReadAllTextAsync(Script);
         await Owner.ExecuteAsync(script);
         await Owner.ExecuteAsync(script); // again, as after an update
         await Owner.ExecuteAsync($"ALTER ROLE banking_service PASSWORD '{Password}';");
@@ -34,8 +36,24 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
     }
 }
 
-public sealed class RolesTests(BookOfTheServiceRole book) : IClassFixture<BookOfTheServiceRole>
+public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database) : IClassFixture<BookOfTheServiceRole>
 {
+    [Fact]
+    public async Task The_owner_applies_the_scripts_for_a_service_that_may_not()
+    {
+        var schema = $"book_{Guid.NewGuid():N}";
+        var start = () => new Bank(
+            database, schema, ("ConnectionStrings:Banking", book.ConnectionString), ("ConnectionStrings:Migrations", database.ConnectionString));
+
+        start.Should().Throw<Exception>("nobody has granted the role anything on this book yet");
+
+        var scripts = Directory.EnumerateFiles(Path.Combine(Repository.Folder, "sql"), "*.sql").Count();
+        (await book.Owner.ScalarAsync<long>($"SELECT count(*) FROM {schema}.schema_version;")).Should().Be(scripts);
+        await book.Owner.ExecuteAsync($"SET search_path = {schema};" + await File.ReadAllTextAsync(BookOfTheServiceRole.Script));
+        await using var bank = start();
+        (await bank.OpenAsync("1")).Should().BePositive();
+    }
+
     [Fact]
     public async Task The_service_serves_every_call_as_a_role_that_owns_nothing()
     {
