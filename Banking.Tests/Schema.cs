@@ -1,0 +1,71 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Banking.Tests;
+
+/// <summary>JSON Schema as far as the API's own document uses it. A keyword that it doesn't know is an error, not a pass.</summary>
+internal sealed class Schema(JsonElement document)
+{
+    /// <summary>What is wrong with the value, each with its place.</summary>
+    public IEnumerable<string> Violations(JsonElement schema, JsonElement value, string at = "$") =>
+        schema.EnumerateObject().SelectMany(keyword => Breaches(keyword, schema, value, at));
+
+    public JsonElement Resolve(JsonElement schema) => !schema.TryGetProperty("$ref", out var reference) ? schema
+        : reference.GetString()!.Split('/')[1..].Aggregate(document, (element, name) => element.GetProperty(name));
+
+    public static List<string> TypesOf(JsonElement schema) => schema.GetProperty("type") is { ValueKind: JsonValueKind.Array } several
+        ? [.. several.EnumerateArray().Select(type => type.GetString()!)]
+        : [schema.GetProperty("type").GetString()!];
+
+    private IEnumerable<string> Breaches(JsonProperty keyword, JsonElement schema, JsonElement value, string at)
+    {
+        var (isText, isObject) = (value.ValueKind == JsonValueKind.String, value.ValueKind == JsonValueKind.Object);
+        var fine = keyword.Name switch
+        {
+            "description" or "examples" or "properties" or "items" or "additionalProperties" or "$ref" => true,
+            "type" => TypesOf(schema).Exists(type => IsA(type, value)),
+            "enum" => keyword.Value.EnumerateArray().Any(allowed => allowed.GetString() == (isText ? value.GetString() : null)),
+            "required" => !isObject || keyword.Value.EnumerateArray().All(name => value.TryGetProperty(name.GetString()!, out _)),
+            "pattern" => !isText || Regex.IsMatch(value.GetString()!, keyword.Value.GetString()!),
+            "format" => FormatFits(keyword.Value.GetString()!, value),
+            "minLength" => !isText || value.GetString()!.EnumerateRunes().Count() >= keyword.Value.GetInt32(),
+            "maxLength" => !isText || value.GetString()!.EnumerateRunes().Count() <= keyword.Value.GetInt32(),
+            "minimum" => value.ValueKind != JsonValueKind.Number || value.GetDecimal() >= keyword.Value.GetDecimal(),
+            "maximum" => value.ValueKind != JsonValueKind.Number || value.GetDecimal() <= keyword.Value.GetDecimal(),
+            "maxProperties" => !isObject || value.EnumerateObject().Count() <= keyword.Value.GetInt32(),
+            _ => throw new NotSupportedException($"The document uses {keyword.Name}, which this validator doesn't know."),
+        };
+        var inner = keyword.Name switch
+        {
+            "$ref" => Violations(Resolve(schema), value, at),
+            "items" when value.ValueKind == JsonValueKind.Array =>
+                value.EnumerateArray().SelectMany((item, i) => Violations(keyword.Value, item, $"{at}[{i}]")),
+            "properties" when isObject => value.EnumerateObject()
+                .Where(member => keyword.Value.TryGetProperty(member.Name, out _))
+                .SelectMany(member => Violations(keyword.Value.GetProperty(member.Name), member.Value, $"{at}.{member.Name}")),
+            "additionalProperties" when isObject => value.EnumerateObject()
+                .Where(member => !(schema.TryGetProperty("properties", out var known) && known.TryGetProperty(member.Name, out _)))
+                .SelectMany(member => keyword.Value.ValueKind == JsonValueKind.False
+                    ? [$"{at}.{member.Name} is unknown"]
+                    : Violations(keyword.Value, member.Value, $"{at}.{member.Name}")),
+            _ => [],
+        };
+        return fine ? inner : [$"{at} breaks {keyword.Name} {keyword.Value}"];
+    }
+
+    private static bool IsA(string type, JsonElement value) => type switch
+    {
+        "integer" => value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out _),
+        "boolean" => value.ValueKind is JsonValueKind.True or JsonValueKind.False,
+        _ => value.ValueKind.ToString().Equals(type, StringComparison.OrdinalIgnoreCase),
+    };
+
+    private static bool FormatFits(string format, JsonElement value) => format switch
+    {
+        "date-time" => DateTimeOffset.TryParse(value.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _),
+        "int32" => value.TryGetInt32(out _),
+        "int64" => value.TryGetInt64(out _),
+        _ => throw new NotSupportedException($"The document uses the format {format}, which this validator doesn't know."),
+    };
+}
