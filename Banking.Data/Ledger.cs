@@ -280,7 +280,7 @@ public sealed partial class Ledger : IAsyncDisposable
                 .Distinct(),
         ];
         // A key made here can't be in the log before the transaction that may have written it was tried.
-        var lookedUp = batch.Where(pending => attempt > 1 || pending.Request.IdempotencyKey is not null).ToList();
+        var lookedUp = batch.Where(pending => attempt > 1 || pending.Request.IdempotencyKey is not null).DistinctBy(pending => pending.Key).ToList();
 
         Head head;
         Dictionary<long, LockedAccount> accounts;

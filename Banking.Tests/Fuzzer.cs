@@ -137,6 +137,7 @@ internal sealed class Fuzzer(Schema schemas, List<Operation> operations, long[] 
                 shot.Path = $"{One(["", "/api", "/api/v1", shot.Path])}/{Uri.EscapeDataString($"x{Text(random.Next(1, 30))}")}";
                 break;
             case 2:
+            case 3 when members is null && !shot.Operation!.Parameters("query").Any(IsNeeded):
                 shot.Mistake = "an unknown parameter";
                 shot.Query.Add($"{Uri.EscapeDataString($"x{Text(random.Next(20))}")}={Uri.EscapeDataString(Text(random.Next(200)))}");
                 break;

@@ -106,6 +106,25 @@ public sealed class LedgerTests(TestDatabase database)
     }
 
     [Fact]
+    public async Task One_used_key_many_times_in_one_batch_is_replayed_each_time()
+    {
+        await using var bank = new Bank(database);
+        var account = await bank.OpenAsync();
+        var first = await bank.DepositAsync(account, "1", "the-key");
+        await using var head = await Held.LockAsync(bank, HeadSql);
+        var neighbour = bank.DepositAsync(account, "1");
+        await head.BlocksAsync();
+
+        var again = Enumerable.Range(0, 5).Select(_ => bank.DepositAsync(account, "1", "the-key")).ToList();
+        await QueuedAsync(bank, 6);
+        await head.DisposeAsync();
+
+        (await Task.WhenAll(again)).Should().OnlyContain(reply => reply.Replayed && reply.Text == first.Text);
+        (await neighbour).ShouldBeCreated();
+        bank.Complaints.Should().BeEmpty();
+    }
+
+    [Fact]
     public async Task A_request_that_breaks_its_batch_fails_alone()
     {
         await using var bank = new Bank(database);

@@ -81,9 +81,16 @@ public sealed class TestDatabase : IAsyncLifetime
         Directory.CreateDirectory(Clusters);
         foreach (var folder in Directory.EnumerateDirectories(Clusters))
         {
-            if (int.TryParse(Path.GetFileName(folder), out var process) && !IsAlive(process))
+            try
             {
-                Directory.Delete(folder, recursive: true);
+                if (int.TryParse(Path.GetFileName(folder), out var process) && !IsAlive(process))
+                {
+                    Directory.Delete(folder, recursive: true);
+                }
+            }
+            catch (IOException)
+            {
+                // Another run sweeps it up at this moment.
             }
         }
     }
