@@ -51,7 +51,7 @@ internal static partial class VerifyCommand
             var database = app.Services.GetRequiredService<BookDatabase>();
             await database.FindAsync();
             var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<IOptions<BankingOptions>>().Value.Schema);
-            var runs = Verification.Checks.Select(check => (check, (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
+            var runs = Verification.Checks.Select(check => (Check: check, Run: (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
             if (against is { } kept)
             {
                 runs = runs.Append(("kept_head_is_on_the_chain", () => verification.AgainstAsync(kept.TransactionId, kept.Hash)));
@@ -60,7 +60,7 @@ internal static partial class VerifyCommand
             // Two at a time, each in a session of its own: on a large book they read for a minute and wait for nothing.
             using var places = new SemaphoreSlim(2);
             var passed = true;
-            foreach (var (check, running) in runs.Select(run => (run.check, RunAsync(run.Item2, places))).ToList())
+            foreach (var (check, running) in runs.Select(run => (run.Check, RunAsync(run.Run, places))).ToList())
             {
                 var result = await WithProgressAsync(check, running);
                 Print(result, json);
