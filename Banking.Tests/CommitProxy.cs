@@ -1,0 +1,202 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>What happens to a commit that passes the proxy.</summary>
+public enum Fault
+{
+    /// <summary>The connection is cut before the server hears of the commit.</summary>
+    CutBeforeCommit,
+
+    /// <summary>The server has committed and said so; the connection is cut before the client hears it.</summary>
+    CutAfterCommit,
+
+    /// <summary>The server has committed and said so; the client does not hear it and gets no connection until the proxy is told to break something else, or nothing.</summary>
+    DownAfterCommit,
+
+    /// <summary>The server has committed and said so; the client never hears that, nor anything else on this connection.</summary>
+    SilenceAfterCommit,
+}
+
+/// <summary>Stands between the service and PostgreSQL, passes every message on, and breaks the next commits as it is told.</summary>
+internal sealed class CommitProxy : IAsyncDisposable
+{
+    private readonly NpgsqlConnectionStringBuilder server;
+    private readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    private readonly CancellationTokenSource closed = new();
+    private readonly Task accepting;
+    private readonly Lock planning = new();
+    private readonly Queue<Fault?> plan = [];
+    private int faults;
+    private volatile bool down;
+
+    public CommitProxy(string connectionString)
+    {
+        server = new(connectionString);
+        listener.Start();
+        var address = (IPEndPoint)listener.LocalEndpoint;
+        ConnectionString = new NpgsqlConnectionStringBuilder(connectionString)
+        {
+            Host = $"{address.Address}",
+            Port = address.Port,
+            SslMode = SslMode.Disable,
+            GssEncryptionMode = GssEncryptionMode.Disable,
+        }.ConnectionString;
+        accepting = AcceptAsync();
+    }
+
+    /// <summary>The way to the server that leads through here.</summary>
+    public string ConnectionString { get; }
+
+    /// <summary>How many commits were broken.</summary>
+    public int Faults => Volatile.Read(ref faults);
+
+    /// <summary>Breaks the next commits, each in its way, after some that it spares.</summary>
+    public void Break(IEnumerable<Fault> commits, int spared = 0)
+    {
+        lock (planning)
+        {
+            plan.Clear();
+            down = false;
+            foreach (var fault in Enumerable.Repeat((Fault?)null, spared).Concat(commits.Select(fault => (Fault?)fault)))
+            {
+                plan.Enqueue(fault);
+            }
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await closed.CancelAsync();
+        listener.Dispose();
+        await accepting;
+        closed.Dispose();
+    }
+
+    private Fault? Next()
+    {
+        lock (planning)
+        {
+            return plan.TryDequeue(out var fault) ? fault : null;
+        }
+    }
+
+    private async Task AcceptAsync()
+    {
+        var connections = new List<Task>();
+        try
+        {
+            while (true)
+            {
+                connections.Add(ServeAsync(await listener.AcceptSocketAsync(closed.Token)));
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            await Task.WhenAll(connections);
+        }
+    }
+
+    private async Task ServeAsync(Socket accepted)
+    {
+        using var client = accepted;
+        if (down)
+        {
+            return;
+        }
+
+        using var upstream = server.Host!.StartsWith('/')
+            ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
+            : new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await upstream.ConnectAsync(server.Host.StartsWith('/')
+            ? new UnixDomainSocketEndPoint($"{server.Host}/.s.PGSQL.{server.Port}")
+            : new DnsEndPoint(server.Host, server.Port));
+        using var cut = CancellationTokenSource.CreateLinkedTokenSource(closed.Token);
+        Fault? fault = null;
+        await Task.WhenAll(PassAsync(RequestsAsync), PassAsync(AnswersAsync));
+
+        // Whichever side ends, both connections end, at once.
+        async Task PassAsync(Func<NetworkStream, NetworkStream, Task> pass)
+        {
+            try
+            {
+                await using var fromClient = new NetworkStream(client);
+                await using var fromServer = new NetworkStream(upstream);
+                await pass(fromClient, fromServer);
+            }
+            catch (Exception exception) when (exception is IOException or OperationCanceledException)
+            {
+            }
+            finally
+            {
+                await cut.CancelAsync();
+            }
+        }
+
+        async Task RequestsAsync(NetworkStream fromClient, NetworkStream toServer)
+        {
+            // The very first message has no type.
+            await toServer.WriteAsync(await MessageAsync(fromClient, typed: false), cut.Token);
+            while (true)
+            {
+                var message = await MessageAsync(fromClient, typed: true);
+                if (IsCommit(message) && (fault = Next()) is not null)
+                {
+                    Interlocked.Increment(ref faults);
+                    if (fault == Fault.CutBeforeCommit)
+                    {
+                        return;
+                    }
+                }
+
+                await toServer.WriteAsync(message, cut.Token);
+            }
+        }
+
+        async Task AnswersAsync(NetworkStream toClient, NetworkStream fromServer)
+        {
+            while (true)
+            {
+                var message = await MessageAsync(fromServer, typed: true);
+                if (fault is not null && (char)message[0] == 'C' && Text(message, 5) == "COMMIT")
+                {
+                    if (fault == Fault.SilenceAfterCommit)
+                    {
+                        await Task.Delay(Timeout.Infinite, cut.Token);
+                    }
+
+                    down = fault == Fault.DownAfterCommit;
+                    return;
+                }
+
+                await toClient.WriteAsync(message, cut.Token);
+            }
+        }
+
+        async Task<byte[]> MessageAsync(NetworkStream stream, bool typed)
+        {
+            var type = typed ? 1 : 0;
+            var head = new byte[type + 4];
+            await stream.ReadExactlyAsync(head, cut.Token);
+            var message = new byte[type + BinaryPrimitives.ReadInt32BigEndian(head.AsSpan(type))];
+            head.CopyTo(message, 0);
+            await stream.ReadExactlyAsync(message.AsMemory(head.Length), cut.Token);
+            return message;
+        }
+    }
+
+    // A simple query; or, prepared, a Parse with the statement's name before its text.
+    private static bool IsCommit(byte[] message) => (char)message[0] switch
+    {
+        'Q' => Text(message, 5).StartsWith("COMMIT", StringComparison.OrdinalIgnoreCase),
+        'P' => Text(message, 5 + Text(message, 5).Length + 1).StartsWith("COMMIT", StringComparison.OrdinalIgnoreCase),
+        _ => false,
+    };
+
+    private static string Text(byte[] message, int from) =>
+        Encoding.UTF8.GetString(message, from, Array.IndexOf(message, (byte)0, from) - from);
+}
