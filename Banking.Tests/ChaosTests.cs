@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using System.Globalization;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>The real program and a real PostgreSQL, both killed again and again under load: what was acknowledged is there, once.</summary>
+public sealed class ChaosTests
+{
+    [Fact]
+    public async Task Killed_twice_with_its_database_crashed_twice_the_service_keeps_every_promise_once()
+    {
+        await using var chaos = await Chaos.StartAsync(clients: 16);
+        for (var round = 0; round < 2; round++)
+        {
+            await chaos.Clients.AcknowledgeAsync(Random.Shared.Next(100, 300));
+            await chaos.KillServiceAsync();
+            await chaos.Clients.AcknowledgeAsync(Random.Shared.Next(100, 300));
+            await chaos.CrashDatabaseAsync();
+        }
+
+        await chaos.Clients.AcknowledgeAsync(100);
+        await chaos.EndAsync();
+    }
+
+    [Fact(Explicit = true)]
+    public async Task Killed_for_minutes_with_its_database_crashing_at_any_moment_the_service_keeps_every_promise_once()
+    {
+        await using var chaos = await Chaos.StartAsync(clients: 32);
+        using var minutes = new CancellationTokenSource(TimeSpan.FromSeconds(150));
+        // Each on its own, so that the one also happens in the middle of the other's recovery.
+        await Task.WhenAll(AgainAndAgainAsync(chaos.KillServiceAsync, 1_500), AgainAndAgainAsync(chaos.CrashDatabaseAsync, 900));
+        await chaos.Clients.AcknowledgeAsync(100);
+        await chaos.EndAsync();
+
+        async Task AgainAndAgainAsync(Func<Task> harm, int most)
+        {
+            while (!minutes.IsCancellationRequested)
+            {
+                await chaos.Clients.AcknowledgeAsync(Random.Shared.Next(1, most));
+                await harm();
+            }
+        }
+    }
+
+    /// <summary>A database, a service and its clients, and what is done to them.</summary>
+    private sealed class Chaos : IAsyncDisposable
+    {
+        private readonly Server server;
+        private readonly Instance service;
+        private readonly Book book;
+        private readonly CancellationTokenSource enough = new();
+        private readonly long since = Stopwatch.GetTimestamp();
+        private Task running = Task.CompletedTask;
+        private int kills;
+        private int crashes;
+
+        private Chaos(Server server)
+        {
+            this.server = server;
+            service = new(server.ConnectionString, "banking");
+            book = new(server.ConnectionString, "banking");
+            Clients = new(service);
+        }
+
+        public Clients Clients { get; }
+
+        public static async Task<Chaos> StartAsync(int clients)
+        {
+            var chaos = new Chaos(await Server.StartNewAsync());
+            try
+            {
+                await chaos.service.StartAsync();
+                await chaos.Clients.OpenAsync(10);
+                chaos.running = chaos.Clients.RunAsync(clients, chaos.enough.Token);
+                return chaos;
+            }
+            catch
+            {
+                await chaos.DisposeAsync();
+                throw;
+            }
+        }
+
+        public async Task KillServiceAsync()
+        {
+            await service.KillAsync();
+            kills++;
+            await service.StartAsync();
+        }
+
+        public async Task CrashDatabaseAsync()
+        {
+            await server.CrashAsync();
+            crashes++;
+            await server.StartAsync();
+        }
+
+        /// <summary>Lets every client have its last answer, and compares all answers with the book.</summary>
+        public async Task EndAsync()
+        {
+            await enough.CancelAsync();
+            await running;
+            var contradictions = await Clients.ContradictionsAsync(book);
+            var checks = await book.FailedChecksAsync();
+            var postings = await book.ScalarAsync<long>("SELECT count(*) FROM transaction_log;");
+            var report = string.Create(
+                CultureInfo.InvariantCulture,
+                $"{kills} kills of the service, {crashes} crashes of the database ({service.FailedStarts} starts failed); {Clients.Report}; "
+                + $"{postings} postings in the log; {Stopwatch.GetElapsedTime(since).TotalSeconds:F0} s.");
+            TestContext.Current.TestOutputHelper?.WriteLine(report);
+            TestContext.Current.AddAttachment("report", report);
+            contradictions.Should().BeEmpty("{0}", report);
+            checks.Should().BeEmpty("{0}", report);
+            service.Errors.Where(line => !line.Contains("Can't start")).Should().BeEmpty("a fault of the database is a warning");
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await enough.CancelAsync();
+            await service.DisposeAsync();
+            await book.DisposeAsync();
+            await server.DisposeAsync();
+            Clients.Dispose();
+            enough.Dispose();
+        }
+    }
+}

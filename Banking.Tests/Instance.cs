@@ -1,0 +1,165 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+
+namespace Banking.Tests;
+
+/// <summary>The real program as a process, on a port that it keeps over restarts.</summary>
+internal sealed class Instance : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly Dictionary<string, string> settings;
+    private readonly HttpClient http;
+    private Process? process;
+    private TaskCompletionSource up = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Instance(string connectionString, string book, params (string Name, string Value)[] settings)
+    {
+        Address = new($"http://127.0.0.1:{Ports.Free()}/");
+        http = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(1) };
+        this.settings = settings.ToDictionary();
+        this.settings["ConnectionStrings__Banking"] = connectionString;
+        this.settings["Banking__Schema"] = book;
+        this.settings["ASPNETCORE_ENVIRONMENT"] = "Production";
+        this.settings["ASPNETCORE_URLS"] = $"{Address}";
+    }
+
+    public Uri Address { get; }
+
+    public int ProcessId => process!.Id;
+
+    /// <summary>What the program said, of all its lives.</summary>
+    public ConcurrentQueue<string> Lines { get; } = [];
+
+    /// <summary>How often it had to be started again because it did not find its database.</summary>
+    public int FailedStarts { get; private set; }
+
+    public IEnumerable<string> Errors => Lines.Where(line => line.StartsWith("fail:", StringComparison.Ordinal) || line.StartsWith("crit:", StringComparison.Ordinal));
+
+    /// <summary>Completes when it serves: at once, unless it is down.</summary>
+    public Task UpAsync() => up.Task.WaitAsync(Patience);
+
+    /// <summary>Starts it, as often as it takes.</summary>
+    public async Task StartAsync()
+    {
+        using var deadline = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            Start();
+            if (await Task.WhenAny(up.Task, process!.WaitForExitAsync(deadline.Token)) == up.Task)
+            {
+                return;
+            }
+
+            if (deadline.IsCancellationRequested)
+            {
+                throw new InvalidOperationException(string.Join('\n', Lines));
+            }
+
+            FailedStarts++;
+        }
+    }
+
+    /// <summary>kill -9.</summary>
+    public async Task KillAsync()
+    {
+        up = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        process!.Kill();
+        await process.WaitForExitAsync();
+    }
+
+    /// <summary>Asks it to stop.</summary>
+    public async Task TerminateAsync()
+    {
+        using var kill = Process.Start("kill", ["-TERM", $"{ProcessId}"]);
+        await kill.WaitForExitAsync();
+    }
+
+    public async Task<int> ExitCodeAsync(TimeSpan within)
+    {
+        await process!.WaitForExitAsync().WaitAsync(within);
+        return process.ExitCode;
+    }
+
+    public async Task<Reply> GetAsync(string pathAndQuery)
+    {
+        using var response = await http.GetAsync(new Uri(pathAndQuery, UriKind.Relative));
+        return await ReadAsync(response);
+    }
+
+    public async Task<Reply> PostAsync(string path, object body, string? key = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative))
+        {
+            Content = new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json"),
+        };
+        if (key is not null)
+        {
+            request.Headers.Add("Idempotency-Key", key);
+        }
+
+        using var response = await http.SendAsync(request);
+        return await ReadAsync(response);
+    }
+
+    public async Task<long> OpenAsync(string initialDeposit = "0")
+    {
+        var reply = await PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = initialDeposit });
+        return reply.Status == HttpStatusCode.Created ? reply.Id("account_id") : throw new InvalidOperationException(reply.Text);
+    }
+
+    public Task<Reply> DepositAsync(long accountId, string amount, string? key = null) =>
+        PostAsync("/api/deposit", new { account_id = accountId, amount }, key);
+
+    public async ValueTask DisposeAsync()
+    {
+        http.Dispose();
+        if (process is { HasExited: false })
+        {
+            await KillAsync();
+        }
+
+        process?.Dispose();
+    }
+
+    private void Start()
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll")])
+        {
+            WorkingDirectory = AppContext.BaseDirectory,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach (var (name, value) in settings)
+        {
+            start.Environment[name] = value;
+        }
+
+        process?.Dispose();
+        process = Process.Start(start)!;
+        process.OutputDataReceived += (_, line) => Read(line.Data);
+        process.ErrorDataReceived += (_, line) => Read(line.Data);
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+
+    private void Read(string? line)
+    {
+        if (line is null)
+        {
+            return;
+        }
+
+        Lines.Enqueue(line);
+        if (line.Contains("Ready."))
+        {
+            up.TrySetResult();
+        }
+    }
+
+    private static async Task<Reply> ReadAsync(HttpResponseMessage response) =>
+        new(response.StatusCode, response.Headers, response.Content.Headers.ContentType?.MediaType, await response.Content.ReadAsStringAsync());
+}

@@ -1,0 +1,138 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Banking.Tests;
+
+/// <summary>A PostgreSQL of one test's own, from the machine's server binaries, to be stopped the hard way and started again. It goes with its test, also where that is killed.</summary>
+internal sealed class Server : IAsyncDisposable
+{
+    private readonly string binaries;
+    private readonly Process keeper;
+
+    private Server(string binaries, string folder)
+    {
+        (this.binaries, Folder, Port) = (binaries, folder, Ports.Free());
+        keeper = Process.Start(As(new(
+            "/bin/sh", ["-c", "cat >/dev/null; \"$0\" stop -D \"$1\" -m immediate; rm -rf \"$1\"", Path.Combine(binaries, "pg_ctl"), folder])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        }))!;
+    }
+
+    public string Folder { get; }
+
+    public int Port { get; }
+
+    public string Address => $"127.0.0.1:{Port}";
+
+    public string ConnectionString => $"Host=127.0.0.1;Port={Port};Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
+
+    public static async Task<Server> StartNewAsync(params string[] settings)
+    {
+        var server = New();
+        try
+        {
+            await server.RunAsync("initdb", "-D", server.Folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N");
+            await File.AppendAllLinesAsync(Path.Combine(server.Folder, "postgresql.conf"), settings);
+            await server.StartAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>A copy of a running server that follows it.</summary>
+    public static async Task<Server> StartStandbyOfAsync(Server primary)
+    {
+        var server = New();
+        try
+        {
+            await server.RunAsync("pg_basebackup", "-D", server.Folder, "-R", "-c", "fast", "-d", $"host=127.0.0.1 port={primary.Port} user=postgres");
+            await server.StartAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    public Task StartAsync() => RunAsync(
+        "pg_ctl", "start", "-D", Folder, "-w", "-t", "60", "-l", Path.Combine(Folder, "server.log"),
+        "-o", $"-k '{Folder}' -p {Port} -c listen_addresses=127.0.0.1");
+
+    /// <summary>Stops it without a word to anybody and without a checkpoint, as a crash does.</summary>
+    public Task CrashAsync() => RunAsync("pg_ctl", "stop", "-D", Folder, "-m", "immediate", "-w");
+
+    public Task PromoteAsync() => RunAsync("pg_ctl", "promote", "-D", Folder, "-w");
+
+    public async ValueTask DisposeAsync()
+    {
+        keeper.StandardInput.Close();
+        await keeper.WaitForExitAsync();
+        keeper.Dispose();
+    }
+
+    private static Server New()
+    {
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        if (Directory.Exists("/usr/lib/postgresql"))
+        {
+            folders = [.. folders, .. Directory.EnumerateDirectories("/usr/lib/postgresql").OrderDescending().Select(version => Path.Combine(version, "bin"))];
+        }
+
+        var binaries = folders.FirstOrDefault(folder => File.Exists(Path.Combine(folder, "initdb")) && File.Exists(Path.Combine(folder, "postgres")));
+        Assert.SkipWhen(binaries is null, "A server that is crashed on purpose needs PostgreSQL's server binaries on this machine.");
+        return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
+    }
+
+    // PostgreSQL refuses to run as root.
+    private static ProcessStartInfo As(ProcessStartInfo start)
+    {
+        start.UserName = Environment.IsPrivilegedProcess ? "postgres" : "";
+        start.WorkingDirectory = "/";
+        return start;
+    }
+
+    private async Task RunAsync(string program, params string[] arguments)
+    {
+        using var process = Process.Start(As(new(Path.Combine(binaries, program), arguments) { RedirectStandardOutput = true, RedirectStandardError = true }))!;
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync();
+        if (process.ExitCode != 0)
+        {
+            var log = Path.Combine(Folder, "server.log");
+            throw new InvalidOperationException(
+                $"{program} {string.Join(' ', arguments)} failed: {await errors}{await output}{(File.Exists(log) ? await File.ReadAllTextAsync(log) : "")}");
+        }
+    }
+}
+
+/// <summary>Ports that stay the same over a restart.</summary>
+internal static class Ports
+{
+    /// <summary>A free one below those that the system hands out by itself, so that nobody gets it meanwhile.</summary>
+    public static int Free()
+    {
+        while (true)
+        {
+            var port = Random.Shared.Next(20_000, 32_000);
+            using var listener = new TcpListener(IPAddress.Loopback, port);
+            try
+            {
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+            }
+        }
+    }
+}
