@@ -11,6 +11,8 @@ internal sealed class Book(string connectionString, string schema) : IAsyncDispo
     private readonly NpgsqlDataSource sql = NpgsqlDataSource.Create(
         new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema, MaxPoolSize = 5 });
 
+    static Book() => DefaultTypeMap.MatchNamesWithUnderscores = true;
+
     /// <summary>One posting of the log, by its key.</summary>
     public sealed record Posting(
         string IdempotencyKey, long TransactionId, string Type, long FromAccountId, long ToAccountId, decimal Amount, decimal FromBalanceAfter, decimal ToBalanceAfter);

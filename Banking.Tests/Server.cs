@@ -88,7 +88,8 @@ internal sealed class Server : IAsyncDisposable
             folders = [.. folders, .. Directory.EnumerateDirectories("/usr/lib/postgresql").OrderDescending().Select(version => Path.Combine(version, "bin"))];
         }
 
-        var binaries = folders.FirstOrDefault(folder => File.Exists(Path.Combine(folder, "initdb")) && File.Exists(Path.Combine(folder, "postgres")));
+        string[] programs = ["initdb", "pg_ctl", "postgres", "pg_basebackup"];
+        var binaries = folders.FirstOrDefault(folder => programs.All(program => File.Exists(Path.Combine(folder, program))));
         Assert.SkipWhen(binaries is null, "A server that is crashed on purpose needs PostgreSQL's server binaries on this machine.");
         return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
     }

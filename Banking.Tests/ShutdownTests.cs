@@ -1,0 +1,193 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>The real program is told to stop, and clients hang up: nothing that was taken is lost, nothing is done by halves.</summary>
+public sealed class ShutdownTests : IAsyncDisposable
+{
+    private const int Waiting = 100;
+
+    private readonly Instance service;
+    private readonly Book book;
+
+    public ShutdownTests(TestDatabase database)
+    {
+        var schema = $"book_{Guid.NewGuid():N}";
+        (service, book) = (new(database.ConnectionString, schema, ("Banking__QueueLimit", $"{Waiting}")), new(database.ConnectionString, schema));
+    }
+
+    [Fact]
+    public async Task Told_to_stop_it_answers_all_that_it_took_refuses_newcomers_and_ends_well()
+    {
+        await service.StartAsync();
+        var account = await service.OpenAsync();
+        await using var head = await book.HoldAsync(Book.HeadSql);
+        var queued = await QueuedAsync(account);
+
+        await service.TerminateAsync();
+        await RefusedAsync();
+        queued.Should().OnlyContain(reply => !reply.IsCompleted);
+        await head.DisposeAsync();
+
+        var replies = await Task.WhenAll(queued);
+        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created && !reply.Replayed);
+        (await service.ExitCodeAsync(TimeSpan.FromSeconds(10))).Should().Be(0);
+        var postings = await book.PostingsAsync();
+        postings.Select(posting => posting.TransactionId).Should().BeEquivalentTo(replies.Select(reply => reply.Id("transaction_id")));
+        service.Errors.Should().BeEmpty();
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Told_to_stop_it_says_that_it_is_not_ready_before_it_refuses_anybody()
+    {
+        await service.StartAsync();
+        var account = await service.OpenAsync();
+        await using var head = await book.HoldAsync(Book.HeadSql);
+        var queued = await QueuedAsync(account);
+        (await NewcomerAsync("GET /health/ready HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n")).Should().StartWith("HTTP/1.1 200");
+
+        await service.TerminateAsync();
+        var heard = new List<string>();
+        while (await NewcomerAsync("GET /health/ready HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is { } answer)
+        {
+            heard.Add(answer.Split("\r\n")[0]);
+        }
+
+        await head.DisposeAsync();
+        (await Task.WhenAll(queued)).Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
+        heard.Should().Contain(line => line.StartsWith("HTTP/1.1 503"), "a load balancer has to hear of it before its clients do");
+    }
+
+    [Fact]
+    public async Task Clients_that_hang_up_leave_whole_postings_or_none()
+    {
+        await service.StartAsync();
+        var (one, other) = (await service.OpenAsync("1000"), await service.OpenAsync("1000"));
+
+        for (var round = 0; round < 300; round++)
+        {
+            var request = RequestOf("transaction", $$"""{"from_account_id":{{one}},"to_account_id":{{other}},"amount":"1"}""", round);
+            using var client = new TcpClient();
+            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port);
+            // In all ways: politely, with a reset, and in the middle of the body.
+            client.LingerState = new(enable: round % 2 == 0, seconds: 0);
+            await client.GetStream().WriteAsync(request.AsMemory(0, round % 3 == 0 ? request.Length - 5 : request.Length));
+        }
+
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+        // Whoever asks again, with the key, finds it done or has it done.
+        var replies = new List<Reply>();
+        for (var round = 0; round < 300; round++)
+        {
+            replies.Add(await service.PostAsync("/api/transaction", new { from_account_id = one, to_account_id = other, amount = "1" }, $"key-{round}"));
+        }
+
+        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
+        replies.Where((reply, round) => round % 3 == 0).Should().OnlyContain(reply => !reply.Replayed, "half a request is none");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{replies.Count(reply => reply.Replayed)} of 300 whose clients hung up were posted.");
+        (await service.GetAsync($"/api/get_one_account?account_id={other}"))["balance"].Should().Be("1300.00");
+        (await book.PostingsAsync()).Should().HaveCount(302).And.OnlyHaveUniqueItems(posting => posting.IdempotencyKey);
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+        service.Errors.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Clients_that_hang_up_while_they_wait_are_posted_for_all_the_same()
+    {
+        await service.StartAsync();
+        var account = await service.OpenAsync();
+        await using var head = await book.HoldAsync(Book.HeadSql);
+        var clients = new List<(TcpClient Client, int Round, Task<int> Answer)>();
+        for (var round = 0; round < Waiting + 20; round++)
+        {
+            var client = new TcpClient();
+            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port);
+            client.LingerState = new(enable: round % 2 == 0, seconds: 0);
+            await client.GetStream().WriteAsync(RequestOf("deposit", $$"""{"account_id":{{account}},"amount":"1"}""", round));
+            clients.Add((client, round, client.GetStream().ReadAsync(new byte[1]).AsTask()));
+        }
+
+        // Those that the queue has no room for are answered; so the others are in it.
+        var answered = new HashSet<Task<int>>();
+        await foreach (var answer in Task.WhenEach(clients.Select(client => client.Answer)).Take(20))
+        {
+            answered.Add(answer);
+        }
+
+        clients.ForEach(client => client.Client.Dispose());
+        await head.DisposeAsync();
+
+        foreach (var (_, round, answer) in clients)
+        {
+            Reply again;
+            do
+            {
+                again = await service.DepositAsync(account, "1", $"key-{round}");
+            }
+            while (again.Code == "overloaded"); // until those that waited have made room
+
+            again.ShouldBeCreated(replayed: !answered.Contains(answer));
+        }
+
+        (await book.PostingsAsync()).Should().HaveCount(Waiting + 20);
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+        service.Errors.Should().BeEmpty();
+    }
+
+    private static byte[] RequestOf(string call, string body, int round) => Encoding.ASCII.GetBytes(
+        $"POST /api/{call} HTTP/1.1\r\nHost: bank\r\nContent-Type: application/json\r\nIdempotency-Key: key-{round}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+
+    /// <summary>As many requests as the queue takes, all of them in it: those beyond have been refused.</summary>
+    private async Task<List<Task<Reply>>> QueuedAsync(long account)
+    {
+        var sent = Enumerable.Range(0, Waiting + 20).Select(_ => service.DepositAsync(account, "1", Guid.NewGuid().ToString())).ToList();
+        await foreach (var refused in Task.WhenEach(sent).Take(20))
+        {
+            (await refused).Code.Should().Be("overloaded");
+            sent.Remove(refused);
+        }
+
+        return sent;
+    }
+
+    /// <summary>Returns when nobody new is let in.</summary>
+    private async Task RefusedAsync()
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        while (await NewcomerAsync("GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is not null)
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>What a client with a new connection is answered; null where it is refused.</summary>
+    private async Task<string?> NewcomerAsync(string request)
+    {
+        using var client = new TcpClient();
+        try
+        {
+            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port);
+            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request));
+            using var reader = new StreamReader(client.GetStream());
+            return await reader.ReadToEndAsync();
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await service.DisposeAsync();
+        await book.DisposeAsync();
+    }
+}
