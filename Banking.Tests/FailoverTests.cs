@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>The primary dies and its synchronous standby takes over: what was acknowledged is there, and the service finds its way by itself.</summary>
+public sealed class FailoverTests
+{
+    [Theory(Explicit = true)]
+    [InlineData("on")]
+    [InlineData("remote_apply")]
+    public async Task After_a_failover_under_load_nothing_acknowledged_is_lost_and_nothing_is_done_twice(string synchronousCommit)
+    {
+        await using var primary = await PrimaryAsync(synchronousCommit);
+        await using var standby = await Server.StartStandbyOfAsync(primary);
+        await UseStandbyAsync(primary);
+        await using var service = new Instance(BothOf(primary, standby), "banking");
+        await using var book = new Book(standby.ConnectionString, "banking");
+        await service.StartAsync();
+        var process = service.ProcessId;
+        using var clients = new Clients(service);
+        await clients.OpenAsync(10);
+        using var enough = new CancellationTokenSource();
+        var running = clients.RunAsync(16, enough.Token);
+        await clients.AcknowledgeAsync(1_000);
+
+        var since = Stopwatch.GetTimestamp();
+        await primary.CrashAsync();
+        await standby.PromoteAsync();
+        var promoted = Stopwatch.GetElapsedTime(since);
+        await clients.AcknowledgeAsync(50);
+        var served = Stopwatch.GetElapsedTime(since);
+        await clients.AcknowledgeAsync(1_000);
+        await enough.CancelAsync();
+        await running;
+
+        var contradictions = await clients.ContradictionsAsync(book);
+        Report(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{synchronousCommit}: promoted after {promoted.TotalSeconds:F1} s, 50 postings served after {served.TotalSeconds:F1} s; {clients.Report}"));
+        contradictions.Should().BeEmpty();
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+        service.ProcessId.Should().Be(process);
+        service.FailedStarts.Should().Be(0);
+        service.Errors.Should().BeEmpty();
+    }
+
+    // PostgreSQL answers a commit that is cancelled while it waits for its standby with success and a warning: it is then on the
+    // primary alone. Whoever hears 201 has to find the posting after the failover all the same.
+    [Fact(Explicit = true)]
+    public async Task What_no_standby_has_confirmed_is_not_acknowledged()
+    {
+        await using var primary = await PrimaryAsync("on");
+        await using var standby = await Server.StartStandbyOfAsync(primary);
+        await UseStandbyAsync(primary);
+        await using var service = new Instance(BothOf(primary, standby), "banking", ("Banking__RetrySeconds", "2"));
+        await service.StartAsync();
+        var account = await service.OpenAsync("100");
+        await standby.CrashAsync();
+
+        var replies = new List<Reply>();
+        for (var i = 0; i < 3; i++)
+        {
+            replies.Add(await service.DepositAsync(account, "1", "the-key"));
+        }
+
+        await primary.CrashAsync();
+        await standby.StartAsync();
+        await standby.PromoteAsync();
+        await using var book = new Book(standby.ConnectionString, "banking");
+        var found = await book.ScalarAsync<long>("SELECT count(*) FROM transaction_log WHERE idempotency_key = 'the-key';");
+        Report($"Without its standby: {string.Join(", ", replies.Select(reply => $"{(int)reply.Status} {(reply.Replayed ? "replayed" : reply.Text)}"))}; after the failover the posting is there {found} times.");
+        if (replies.Any(reply => reply.Status == HttpStatusCode.Created))
+        {
+            found.Should().Be(1, "it was acknowledged");
+        }
+
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    private static Task<Server> PrimaryAsync(string synchronousCommit) =>
+        Server.StartNewAsync($"synchronous_commit = {synchronousCommit}", "max_wal_senders = 5");
+
+    /// <summary>From now on a commit waits for the standby.</summary>
+    private static async Task UseStandbyAsync(Server primary)
+    {
+        await using var sql = new Book(primary.ConnectionString, "public");
+        await sql.ScalarAsync<string>("ALTER SYSTEM SET synchronous_standby_names = '*';");
+        await sql.ScalarAsync<bool>("SELECT pg_reload_conf();");
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!await sql.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync');"))
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static string BothOf(Server primary, Server standby) =>
+        $"Host={primary.Address},{standby.Address};Target Session Attributes=primary;Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
+
+    private static void Report(string report)
+    {
+        TestContext.Current.TestOutputHelper?.WriteLine(report);
+        TestContext.Current.AddAttachment("report", report);
+    }
+}
