@@ -29,7 +29,8 @@ public static class Database
     {
         var builder = new NpgsqlDataSourceBuilder(connectionString);
         builder.ConnectionStringBuilder.SearchPath = options.Schema;
-        builder.ConnectionStringBuilder.CommandTimeout = options.RetrySeconds;
+        builder.ConnectionStringBuilder.CommandTimeout = Math.Max(1, options.RetrySeconds / 2); // leaves time to try again
+        builder.ConnectionStringBuilder.HostRecheckSeconds = 1; // of several hosts, which one is the primary now
         builder.ConnectionStringBuilder.ApplicationName ??= "core-banking";
         builder.ConnectionStringBuilder.MaxAutoPrepare = 50;
         builder.ConnectionStringBuilder.AutoPrepareMinUsages = 2;

@@ -265,10 +265,20 @@ public sealed partial class Ledger : IAsyncDisposable
            AND block.last_transaction_id = @last_transaction_id;
         """;
 
+    // Changes nothing, but makes the commit after it wait until everything before it is as durable as itself.
+    private const string ConfirmSql = """
+        UPDATE ledger_head
+           SET last_created_at = last_created_at
+         WHERE only_row;
+        """;
+
     /// <summary>One transaction in three round trips: lock and look up, write, commit.</summary>
     private async Task PostAsync(List<Pending> batch, int attempt)
     {
         await using var connection = await dataSource.OpenConnectionAsync();
+        // A commit whose wait for a synchronous standby is cut short succeeds, with a warning: it is on this one server only.
+        var isConfirmed = true;
+        connection.Notice += (_, said) => isConfirmed &= said.Notice.InvariantSeverity != "WARNING";
         await using var transaction = await connection.BeginTransactionAsync();
 
         var postings = batch.Select(pending => pending.Request).OfType<Posting>().ToList();
@@ -315,7 +325,17 @@ public sealed partial class Ledger : IAsyncDisposable
         if (!decisions.WritesNothing)
         {
             await WriteDownAsync(connection, transaction, decisions, head);
-            await transaction.CommitAsync();
+        }
+        else if (recorded.Count > 0)
+        {
+            // What was found may itself still be waiting for the standby.
+            await connection.ExecuteAsync(ConfirmSql, transaction: transaction);
+        }
+
+        await transaction.CommitAsync();
+        if (!isConfirmed)
+        {
+            throw new NpgsqlException("The standby that the commit was to wait for has not confirmed it.");
         }
 
         for (var i = 0; i < batch.Count; i++)
