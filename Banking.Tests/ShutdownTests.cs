@@ -63,6 +63,27 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Told_to_stop_while_the_database_hangs_it_ends_within_ten_seconds_and_has_done_nothing_by_halves()
+    {
+        await service.StartAsync();
+        var account = await service.OpenAsync("5");
+        await using var head = await book.HoldAsync(Book.HeadSql);
+        var queued = await QueuedAsync(account);
+
+        await service.TerminateAsync();
+
+        (await service.ExitCodeAsync(TimeSpan.FromSeconds(10))).Should().Be(0);
+        foreach (var reply in queued)
+        {
+            await reply.ContinueWith(answered => answered.IsFaulted.Should().BeTrue("nobody can know yet"), TaskScheduler.Default);
+        }
+
+        await head.DisposeAsync();
+        (await book.PostingsAsync()).Should().ContainSingle("only the opening was acknowledged");
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    [Fact]
     public async Task Clients_that_hang_up_leave_whole_postings_or_none()
     {
         await service.StartAsync();
