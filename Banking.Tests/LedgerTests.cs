@@ -105,6 +105,37 @@ public sealed class LedgerTests(TestDatabase database)
         (await Task.WhenAll(waiting)).Select(reply => reply.Code).Should().Equal("account_busy", "account_busy", "account_busy");
     }
 
+    [Theory]
+    [InlineData("40001")] // serialization failure
+    [InlineData("40P01")] // deadlock
+    [InlineData("57P01")] // the server stops
+    [InlineData("53300")] // too many connections
+    public async Task A_fault_that_passes_is_tried_again_and_the_posting_is_made_once(string fault)
+    {
+        await using var bank = new Bank(database);
+        var account = await bank.OpenAsync();
+        // A sequence keeps its count when its transaction is rolled back: the first two blocks fail, the third is written.
+        await bank.ExecuteAsync($"""
+            CREATE SEQUENCE attempts;
+            CREATE FUNCTION fail_twice() RETURNS trigger LANGUAGE plpgsql AS $body$
+            BEGIN
+                IF nextval('attempts') <= 2 THEN
+                    RAISE EXCEPTION 'injected' USING ERRCODE = '{fault}';
+                END IF;
+                RETURN NEW;
+            END;
+            $body$;
+            CREATE TRIGGER fail_twice BEFORE INSERT ON ledger_block FOR EACH ROW EXECUTE FUNCTION fail_twice();
+            """);
+
+        (await bank.DepositAsync(account, "1")).ShouldBeCreated();
+
+        (await bank.ScalarAsync<long>("SELECT last_value FROM attempts;")).Should().Be(3);
+        (await bank.HistoryAsync(account)).Should().ContainSingle();
+        bank.Complaints.Should().HaveCount(2).And.OnlyContain(complaint => complaint.StartsWith("Warning"));
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
     [Fact]
     public async Task One_used_key_many_times_in_one_batch_is_replayed_each_time()
     {
