@@ -23,7 +23,7 @@ public sealed class ChaosTests
         await chaos.EndAsync();
     }
 
-    [Fact(Explicit = true)]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Killed_for_minutes_with_its_database_crashing_at_any_moment_the_service_keeps_every_promise_once()
     {
         await using var chaos = await Chaos.StartAsync(clients: 32);

@@ -8,7 +8,7 @@ namespace Banking.Tests;
 /// <summary>The primary dies and its synchronous standby takes over: what was acknowledged is there, and the service finds its way by itself.</summary>
 public sealed class FailoverTests
 {
-    [Theory(Explicit = true)]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData("on")]
     [InlineData("remote_apply")]
     public async Task After_a_failover_under_load_nothing_acknowledged_is_lost_and_nothing_is_done_twice(string synchronousCommit)
@@ -49,7 +49,7 @@ public sealed class FailoverTests
 
     // PostgreSQL answers a commit that is cancelled while it waits for its standby with success and a warning: it is then on the
     // primary alone. Whoever hears 201 has to find the posting after the failover all the same.
-    [Fact(Explicit = true)]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task What_no_standby_has_confirmed_is_not_acknowledged()
     {
         await using var primary = await PrimaryAsync("on");

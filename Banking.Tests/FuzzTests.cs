@@ -18,7 +18,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
     [Fact]
     public Task Two_thousand_random_requests_are_answered_as_the_document_says() => FuzzAsync(phases: 4, requestsInEach: 500);
 
-    [Fact(Explicit = true)]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public Task Sixty_thousand_random_requests_are_answered_as_the_document_says() => FuzzAsync(phases: 12, requestsInEach: 5_000);
 
     private async Task FuzzAsync(int phases, int requestsInEach)

@@ -31,7 +31,7 @@ public sealed class JepsenBankTests(TestDatabase database, ITestOutputHelper out
     [Fact]
     public Task The_total_never_changes_while_money_moves() => WatchAsync(TimeSpan.FromSeconds(5));
 
-    [Fact(Explicit = true)]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public Task The_total_never_changes_while_money_moves_for_long() => WatchAsync(TimeSpan.FromSeconds(120));
 
     private async Task WatchAsync(TimeSpan time)

@@ -14,14 +14,14 @@ public sealed class StallTests(TestDatabase database)
     [Fact]
     public async Task A_held_account_is_busy_and_the_others_traffic_goes_on() => await HeldAccountAsync(seconds: 3);
 
-    [Fact(Explicit = true)]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task A_held_account_slows_nobody_else_down()
     {
         var latencies = await HeldAccountAsync(seconds: 20);
         latencies[(int)(latencies.Count * 0.99)].Should().BeLessThan(TimeSpan.FromMilliseconds(100));
     }
 
-    [Fact(Explicit = true)]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Five_thousand_clients_that_wait_for_a_held_head_fit_in_memory_and_are_all_answered()
     {
         const int Clients = 5_000;
