@@ -145,19 +145,7 @@ public sealed class Bank : WebApplicationFactory<Program>
     /// <summary>A session of the test's own on the book, for what has to stay open.</summary>
     public Task<NpgsqlConnection> SessionAsync() => sql.OpenConnectionAsync().AsTask();
 
-    /// <summary>Runs the queries of sql/checks: the names of those that found something.</summary>
-    public async Task<List<string>> FailedChecksAsync()
-    {
-        var failed = new List<string>();
-        await using var connection = await sql.OpenConnectionAsync();
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Folder, "sql", "checks"), "*.sql").Order())
-        {
-            var rows = await connection.QueryAsync(await File.ReadAllTextAsync(file));
-            failed.AddRange(rows.Select(row => $"{Path.GetFileName(file)}: {row}"));
-        }
-
-        return failed;
-    }
+    public Task<List<string>> FailedChecksAsync() => Repository.FailedChecksAsync(sql);
 
     private sealed class Listener(ConcurrentQueue<string> complaints) : ILoggerProvider, ILogger
     {
@@ -194,6 +182,20 @@ public sealed class SharedBank(TestDatabase database) : IAsyncDisposable
 internal static class Repository
 {
     public static string Folder { get; } = Find();
+
+    /// <summary>Runs the queries of sql/checks on a book: what they found.</summary>
+    public static async Task<List<string>> FailedChecksAsync(NpgsqlDataSource sql)
+    {
+        var failed = new List<string>();
+        await using var connection = await sql.OpenConnectionAsync();
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Folder, "sql", "checks"), "*.sql").Order())
+        {
+            var rows = await connection.QueryAsync(await File.ReadAllTextAsync(file));
+            failed.AddRange(rows.Select(row => $"{Path.GetFileName(file)}: {row}"));
+        }
+
+        return failed;
+    }
 
     private static string Find()
     {

@@ -47,19 +47,7 @@ internal sealed class Book(string connectionString, string schema) : IAsyncDispo
          WHERE kind = 'customer';
         """);
 
-    /// <summary>Runs the queries of sql/checks: what they found.</summary>
-    public async Task<List<string>> FailedChecksAsync()
-    {
-        var failed = new List<string>();
-        await using var connection = await sql.OpenConnectionAsync();
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Folder, "sql", "checks"), "*.sql").Order())
-        {
-            var rows = await connection.QueryAsync(await File.ReadAllTextAsync(file));
-            failed.AddRange(rows.Select(row => $"{Path.GetFileName(file)}: {row}"));
-        }
-
-        return failed;
-    }
+    public Task<List<string>> FailedChecksAsync() => Repository.FailedChecksAsync(sql);
 
     public ValueTask DisposeAsync() => sql.DisposeAsync();
 
