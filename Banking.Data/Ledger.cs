@@ -146,7 +146,7 @@ public sealed partial class Ledger : IAsyncDisposable
 
     // The head first, so that one write transaction follows another and each sees all that those before it did. Then the
     // accounts in ascending id order, the settlement accounts of deposits and withdrawals among them; a row that somebody
-    // else has locked is left out, so that only the requests for it wait. Then what the keys of the batch already stand for.
+    // else has locked is left out, so that only the requests for it wait.
     private const string LockSql = """
         SELECT last_transaction_id
              , GREATEST(clock_timestamp(), last_created_at) AS now
@@ -168,6 +168,10 @@ public sealed partial class Ledger : IAsyncDisposable
          ORDER BY account_id
            FOR UPDATE SKIP LOCKED;
 
+        """;
+
+    // What the keys of the batch already stand for.
+    private const string LookUpSql = """
         SELECT log.client_id
              , log.idempotency_key
              , log.transaction_id
@@ -194,6 +198,9 @@ public sealed partial class Ledger : IAsyncDisposable
           FROM unnest(@client_ids, @idempotency_keys) AS asked (client_id, idempotency_key)
           JOIN account USING (client_id, idempotency_key);
 
+        """;
+
+    private const string NextAccountIdsSql = """
         SELECT nextval(pg_get_serial_sequence('account', 'account_id'))
           FROM generate_series(1, @openings);
         """;
@@ -222,12 +229,9 @@ public sealed partial class Ledger : IAsyncDisposable
 
         """;
 
+    // The log rows before the balances: their foreign keys then find the accounts' rows as they were locked, and needn't lock
+    // each one's new version too.
     private const string PostSql = """
-        UPDATE account
-           SET balance = changed.balance
-          FROM unnest(@changed_ids, @changed_balances) AS changed (account_id, balance)
-         WHERE account.account_id = changed.account_id;
-
         INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after,
                                      to_balance_after, client_id, idempotency_key, reference, metadata, created_at)
         SELECT posted.transaction_id
@@ -247,6 +251,11 @@ public sealed partial class Ledger : IAsyncDisposable
                       @client_ids, @idempotency_keys, @references, @metadata)
             AS posted (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after,
                        client_id, idempotency_key, reference, metadata);
+
+        UPDATE account
+           SET balance = changed.balance
+          FROM unnest(@changed_ids, @changed_balances) AS changed (account_id, balance)
+         WHERE account.account_id = changed.account_id;
 
         INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
         SELECT @last_transaction_id
@@ -297,7 +306,7 @@ public sealed partial class Ledger : IAsyncDisposable
         Dictionary<RequestKey, Recorded> recorded;
         Queue<long> newAccountIds;
         using (var read = await connection.QueryMultipleAsync(
-            LockSql,
+            LockSql + (lookedUp.Count > 0 ? LookUpSql : "") + (openings.Count > 0 ? NextAccountIdsSql : ""),
             new
             {
                 account_ids = accountIds,
@@ -311,8 +320,8 @@ public sealed partial class Ledger : IAsyncDisposable
         {
             head = await read.ReadSingleAsync<Head>();
             accounts = (await read.ReadAsync<LockedAccount>()).ToDictionary(account => account.AccountId);
-            recorded = Record(await read.ReadAsync<KeyedTransaction>(), await read.ReadAsync<KeyedAccount>());
-            newAccountIds = new(await read.ReadAsync<long>());
+            recorded = lookedUp.Count > 0 ? Record(await read.ReadAsync<KeyedTransaction>(), await read.ReadAsync<KeyedAccount>()) : [];
+            newAccountIds = new(openings.Count > 0 ? await read.ReadAsync<long>() : []);
         }
 
         // Not locked by us: there is no such account, or somebody else holds it.

@@ -21,24 +21,27 @@ COMMENT ON TABLE ledger_block IS 'A row per write transaction: its log rows are 
 
 -- The one definition of a block's hash, for the service that writes it and for everybody who verifies it; null for a block
 -- without rows. record_send frames every value with its type and length, so no text can be moved from one column to the next
--- unseen. Texts go in as UTF-8 bytes, whatever encoding the session asks for.
+-- unseen. Texts go in as UTF-8 bytes, whatever encoding the session asks for. In plpgsql, because that plans the query once per
+-- session; a function in SQL is parsed and planned anew for every block.
 CREATE FUNCTION ledger_block_hash(previous_hash bytea, after_transaction_id bigint, last_transaction_id bigint) RETURNS bytea
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
 AS $body$
-    SELECT sha256($1 || string_agg(record_send(ROW(log.transaction_id
-                                                 , convert_to(log.type, 'UTF8')
-                                                 , log.from_account_id
-                                                 , log.to_account_id
-                                                 , log.amount
-                                                 , convert_to(log.currency, 'UTF8')
-                                                 , log.from_balance_after
-                                                 , log.to_balance_after
-                                                 , convert_to(log.client_id, 'UTF8')
-                                                 , convert_to(log.idempotency_key, 'UTF8')
-                                                 , convert_to(log.reference, 'UTF8')
-                                                 , convert_to(log.metadata::text, 'UTF8')
-                                                 , log.created_at)), ''::bytea ORDER BY log.transaction_id))
-      FROM transaction_log AS log
-     WHERE log.transaction_id > $2
-       AND log.transaction_id <= $3;
+BEGIN
+    RETURN (SELECT sha256($1 || string_agg(record_send(ROW(log.transaction_id
+                                                         , convert_to(log.type, 'UTF8')
+                                                         , log.from_account_id
+                                                         , log.to_account_id
+                                                         , log.amount
+                                                         , convert_to(log.currency, 'UTF8')
+                                                         , log.from_balance_after
+                                                         , log.to_balance_after
+                                                         , convert_to(log.client_id, 'UTF8')
+                                                         , convert_to(log.idempotency_key, 'UTF8')
+                                                         , convert_to(log.reference, 'UTF8')
+                                                         , convert_to(log.metadata::text, 'UTF8')
+                                                         , log.created_at)), ''::bytea ORDER BY log.transaction_id))
+              FROM transaction_log AS log
+             WHERE log.transaction_id > $2
+               AND log.transaction_id <= $3);
+END;
 $body$;
