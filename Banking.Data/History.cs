@@ -22,7 +22,8 @@ public sealed record HistoryPage(string Currency, IReadOnlyList<Entry> Entries, 
 public sealed class History(NpgsqlDataSource dataSource)
 {
     // Each side walks its own index (account, transaction_id) from the cursor down and stops at the limit, so a page costs
-    // the same at any depth.
+    // the same at any depth. Both columns are compared and sorted as one pair, which no other index can serve: asked for
+    // "account_id = x ORDER BY transaction_id", the planner may walk the whole log by its primary key, looking for x.
     private const string PageSql = """
         SELECT currency
           FROM account
@@ -38,9 +39,9 @@ public sealed class History(NpgsqlDataSource dataSource)
               , metadata::text
               , created_at
            FROM transaction_log
-          WHERE from_account_id = @account_id
-            AND transaction_id < @before
-          ORDER BY from_account_id, transaction_id DESC
+          WHERE (from_account_id, transaction_id) < (@account_id, @before)
+            AND from_account_id >= @account_id
+          ORDER BY from_account_id DESC, transaction_id DESC
           LIMIT @rows)
          UNION ALL
         (SELECT transaction_id
@@ -53,9 +54,9 @@ public sealed class History(NpgsqlDataSource dataSource)
               , metadata::text
               , created_at
            FROM transaction_log
-          WHERE to_account_id = @account_id
-            AND transaction_id < @before
-          ORDER BY to_account_id, transaction_id DESC
+          WHERE (to_account_id, transaction_id) < (@account_id, @before)
+            AND to_account_id >= @account_id
+          ORDER BY to_account_id DESC, transaction_id DESC
           LIMIT @rows)
          ORDER BY transaction_id DESC
          LIMIT @rows;
