@@ -17,7 +17,7 @@ public sealed class Currencies
 {
     private readonly Dictionary<string, Currency> byCode;
 
-    private Currencies(IEnumerable<Currency> currencies) =>
+    internal Currencies(IEnumerable<Currency> currencies) =>
         byCode = currencies.ToDictionary(currency => currency.Code);
 
     public Currency this[string code] => byCode[code];
