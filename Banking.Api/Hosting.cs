@@ -44,6 +44,7 @@ internal static partial class Hosting
         {
             try
             {
+                app.CheckIdentity();
                 var database = app.Services.GetRequiredService<BookDatabase>();
                 await database.FindAsync();
                 await database.MigrateAsync();

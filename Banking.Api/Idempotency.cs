@@ -18,11 +18,3 @@ internal static class Idempotency
         return TypedResults.Created(location, body);
     }
 }
-
-/// <summary>Who is calling: what the log keeps with every row, and whose the idempotency keys are.</summary>
-internal static class Caller
-{
-    private const string Anonymous = "anonymous";
-
-    public static string Of(HttpContext context) => context.User.Identity?.Name ?? Anonymous;
-}

@@ -15,7 +15,8 @@ internal static class OpenApi
 
     /// <summary>States an endpoint's answers: its success, and the codes of its refusals beyond those that every endpoint has.</summary>
     public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params string[] codes) =>
-        endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(["validation_failed", "internal_error", "database_unavailable", .. codes]));
+        endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(
+            ["validation_failed", "unauthorized", "insufficient_scope", "internal_error", "database_unavailable", "authority_unavailable", .. codes]));
 
     public static void AddOpenApiDocument(this IServiceCollection services) => services.AddOpenApi("v1", options =>
     {
@@ -33,6 +34,7 @@ internal static class OpenApi
             .DisableAgent()
             .DisableTelemetry()
             .HideDeveloperTools()
+            .AddPreferredSecuritySchemes(Identity.Scheme)
             .PreserveSchemaPropertyOrder());
         app.MapGet("/", () => TypedResults.Redirect("/scalar")).ExcludeFromDescription();
     }
@@ -51,6 +53,13 @@ internal static class OpenApi
                 """,
         };
         document.Servers = [];
+        document.AddComponent(Identity.Scheme, new OpenApiSecurityScheme
+        {
+            Type = SecuritySchemeType.Http,
+            Scheme = "bearer",
+            BearerFormat = "JWT",
+            Description = "A token whose `scope` or `scp` names the scope that the call needs. Only where the service runs without authentication, as it does in Development unless told otherwise, none is needed.",
+        });
         return Task.CompletedTask;
     }
 
@@ -62,6 +71,10 @@ internal static class OpenApi
             codes = codes.Concat(["payload_too_large", "unsupported_media_type"]);
             body.Required = true;
         }
+
+        var scope = context.Description.ActionDescriptor.EndpointMetadata.OfType<NeededScope>().Single().Name;
+        operation.Description += $" Needs the scope `{scope}`.";
+        operation.Security = [new() { [new OpenApiSecuritySchemeReference(Identity.Scheme, context.Document)] = [scope] }];
 
         var problem = await context.GetOrCreateSchemaAsync(typeof(Problem), null, cancellationToken);
         context.Document!.AddComponent(nameof(Problem), problem);
@@ -79,10 +92,12 @@ internal static class OpenApi
                     },
                 },
             };
-            if (status.Key == 503)
+            response.Headers = status.Key switch
             {
-                response.Headers = Header("Retry-After", "Seconds after which to try again.", JsonSchemaType.Integer);
-            }
+                401 or 403 => Header("WWW-Authenticate", "What is wrong with the token, in the form of RFC 6750.", JsonSchemaType.String),
+                503 => Header("Retry-After", "Seconds after which to try again.", JsonSchemaType.Integer),
+                _ => null,
+            };
 
             operation.Responses![$"{status.Key}"] = response;
         }

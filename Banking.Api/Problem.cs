@@ -22,6 +22,8 @@ public sealed record Problem(
     public static readonly IReadOnlyList<Kind> Kinds =
     [
         new("validation_failed", 400, "The request is not of the right form"),
+        new("unauthorized", 401, "The caller is not known"),
+        new("insufficient_scope", 403, "The token does not allow this call"),
         new("not_found", 404, "There is no such path"),
         new("account_not_found", 404, "There is no such account"),
         new("transaction_not_found", 404, "There is no such transaction"),
@@ -39,6 +41,7 @@ public sealed record Problem(
         new("internal_error", 500, "The service failed"),
         new("overloaded", 503, "Too many requests are waiting", RetryAfter: 1),
         new("database_unavailable", 503, "The database can't be reached", RetryAfter: 2),
+        new("authority_unavailable", 503, "The issuer of tokens can't be reached", RetryAfter: 5),
         new("account_busy", 503, "The account is locked by somebody else", RetryAfter: 1),
     ];
 
@@ -95,6 +98,8 @@ public sealed record Problem(
 public sealed class ProblemResult(Problem.Kind kind, Problem problem) : IResult, IStatusCodeHttpResult
 {
     public int? StatusCode => kind.Status;
+
+    public string Detail => problem.Detail;
 
     public Task ExecuteAsync(HttpContext httpContext)
     {

@@ -25,6 +25,7 @@ builder.Services.AddProblemDetails();
 builder.Services.AddValidation();
 builder.Services.AddOpenApiDocument();
 builder.Services.AddBanking();
+builder.AddIdentity();
 
 var app = builder.Build();
 
@@ -32,10 +33,11 @@ app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
+app.UseIdentity();
 app.UseStrictParameters();
 app.UseStrictContent();
 
-var api = app.MapGroup("/api").WithStrictParameters();
+var api = app.MapGroup("/api").WithStrictParameters().RequireAuthorization();
 api.MapAccounts();
 api.MapPostings();
 api.MapTransactions();

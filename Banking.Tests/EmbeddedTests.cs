@@ -121,7 +121,7 @@ public sealed class EmbeddedTests : IAsyncDisposable
     [Fact]
     public async Task In_production_it_asks_for_a_database()
     {
-        var service = Start(("ASPNETCORE_ENVIRONMENT", "Production"));
+        var service = Start(("ASPNETCORE_ENVIRONMENT", "Production"), ("Banking__AllowAnonymous", "true"));
 
         (await service.ExitCodeAsync()).Should().Be(1);
         service.Lines.Should().ContainSingle(line => line.Contains("ConnectionStrings__Banking"));

@@ -20,11 +20,18 @@ internal sealed class Instance : IAsyncDisposable
     {
         Address = new($"http://127.0.0.1:{Ports.Free()}/");
         http = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(1) };
-        this.settings = settings.ToDictionary();
-        this.settings["ConnectionStrings__Banking"] = connectionString;
-        this.settings["Banking__Schema"] = book;
-        this.settings["ASPNETCORE_ENVIRONMENT"] = "Production";
-        this.settings["ASPNETCORE_URLS"] = $"{Address}";
+        this.settings = new()
+        {
+            ["ConnectionStrings__Banking"] = connectionString,
+            ["Banking__Schema"] = book,
+            ["Banking__AllowAnonymous"] = "true",
+            ["ASPNETCORE_ENVIRONMENT"] = "Production",
+            ["ASPNETCORE_URLS"] = $"{Address}",
+        };
+        foreach (var (name, value) in settings)
+        {
+            this.settings[name] = value;
+        }
     }
 
     public Uri Address { get; }
@@ -61,6 +68,14 @@ internal sealed class Instance : IAsyncDisposable
 
             FailedStarts++;
         }
+    }
+
+    /// <summary>Starts it where it should refuse to: its exit code, or null where it serves all the same.</summary>
+    public async Task<int?> RefuseAsync()
+    {
+        Start();
+        var exited = process!.WaitForExitAsync();
+        return await Task.WhenAny(exited, up.Task).WaitAsync(Patience) == exited ? process.ExitCode : null;
     }
 
     /// <summary>kill -9.</summary>

@@ -39,7 +39,7 @@ public sealed partial class OpenApiTests(SharedBank shared) : IClassFixture<Shar
         operations.Should().HaveCount(8);
         foreach (var responses in operations.Select(operation => operation.Value.GetProperty("responses")))
         {
-            responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "500", "503"]);
+            responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "401", "403", "500", "503"]);
             foreach (var response in responses.EnumerateObject().Where(response => !response.Name.StartsWith('2')))
             {
                 var examples = response.Value.GetProperty("content").GetProperty("application/problem+json").GetProperty("examples");

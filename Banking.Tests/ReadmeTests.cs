@@ -20,6 +20,15 @@ public sealed class ReadmeTests
     }
 
     [Fact]
+    public void The_readme_lists_every_call_with_its_scope()
+    {
+        foreach (var (call, scope) in IdentityTests.Calls.Select(row => row.Data))
+        {
+            Readme.Split('\n').Should().ContainSingle(row => row.StartsWith($"| `{scope}` |")).Which.Should().Contain($"`{call}`");
+        }
+    }
+
+    [Fact]
     public void The_readme_lists_every_setting_with_its_default()
     {
         var defaults = new BankingOptions();

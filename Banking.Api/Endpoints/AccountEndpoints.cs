@@ -39,12 +39,14 @@ internal static class AccountEndpoints
             .WithTags("Accounts")
             .WithSummary("Open an account")
             .WithDescription("An initial deposit is posted in the same transaction: both or neither.")
+            .Needs(Scope.AccountsWrite)
             .Answers<AccountResponse>(201, "amount_precision", "balance_limit_exceeded", "idempotency_key_reused", "overloaded", "account_busy");
         api.MapGet("/get_one_account", GetOneAccount)
             .WithName("get_one_account")
             .WithTags("Accounts")
             .WithSummary("Show an account")
             .WithDescription("With its balance at this moment.")
+            .Needs(Scope.AccountsRead)
             .Answers<AccountResponse>(200, "account_not_found");
     }
 

@@ -21,6 +21,7 @@ internal static class AuditEndpoints
             .WithTags("Audit")
             .WithSummary("Show the head of the log's chain of hashes")
             .WithDescription("Keep it outside: `verify --against <transaction_id>:<hash>` proves later that the log up to it is still the same.")
+            .Needs(Scope.AuditRead)
             .Answers<AuditHeadResponse>(200);
 
     private static async Task<IResult> AuditHead(AuditHeads heads, CancellationToken cancellationToken) =>

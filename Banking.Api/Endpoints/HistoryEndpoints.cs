@@ -41,6 +41,7 @@ internal static class HistoryEndpoints
             .WithTags("History")
             .WithSummary("List an account's transactions")
             .WithDescription("Newest first, with the running balance; page by page, with next_cursor.")
+            .Needs(Scope.TransactionsRead)
             .Answers<HistoryResponse>(200, "account_not_found");
 
     private static async Task<IResult> TransactionHistory(

@@ -36,18 +36,21 @@ internal static class PostingEndpoints
             .WithTags("Postings")
             .WithSummary("Pay money in")
             .WithDescription("Posted from the settlement account of the account's currency.")
+            .Needs(Scope.TransactionsWrite)
             .Answers<TransactionResponse>(201, Refusals);
         api.MapPost("/withdraw", Withdraw)
             .WithName("withdraw")
             .WithTags("Postings")
             .WithSummary("Pay money out")
             .WithDescription("Posted to the settlement account of the account's currency, as far as balance and overdraft limit cover it.")
+            .Needs(Scope.TransactionsWrite)
             .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds"]);
         api.MapPost("/transaction", Transfer)
             .WithName("transaction")
             .WithTags("Postings")
             .WithSummary("Move money")
             .WithDescription("From one account to another of the same currency: both balances and the log row, or none of them.")
+            .Needs(Scope.TransactionsWrite)
             .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds", "same_account", "currency_mismatch"]);
     }
 

@@ -34,6 +34,7 @@ internal static class TransactionEndpoints
             .WithTags("History")
             .WithSummary("Show a transaction")
             .WithDescription("With both accounts and their balances right after it.")
+            .Needs(Scope.TransactionsRead)
             .Answers<TransactionResponse>(200, "transaction_not_found");
 
     private static async Task<IResult> GetOneTransaction(

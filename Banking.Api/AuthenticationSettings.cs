@@ -1,0 +1,83 @@
+using Microsoft.IdentityModel.Tokens;
+
+namespace Banking.Api;
+
+/// <summary>ASP.NET's own settings of its bearer scheme: whose tokens count. It reads them itself; here they are judged as a whole.</summary>
+internal sealed class AuthenticationSettings(IConfiguration configuration)
+{
+    public const string Name = "Authentication__Schemes__Bearer";
+    private const int ShortestKey = 32; // bytes, of HS256
+
+    private readonly IConfigurationSection bearer = configuration.GetSection(Name.Replace("__", ":", StringComparison.Ordinal));
+
+    /// <summary>Whether there is any; one that is empty is none.</summary>
+    public bool AreGiven => bearer.AsEnumerable().Any(setting => !string.IsNullOrEmpty(setting.Value));
+
+    /// <summary>The keys that issuers without an authority share with this service.</summary>
+    public IReadOnlyList<SecurityKey> Keys =>
+        [.. bearer.GetSection("SigningKeys").GetChildren().Select(key => new SymmetricSecurityKey(Convert.FromBase64String(key["Value"]!)))];
+
+    /// <summary>What an operator has to set right before the service may start; null where nothing.</summary>
+    public string? Fault(bool allowAnonymous, bool isDevelopment)
+    {
+        if (!AreGiven)
+        {
+            return allowAnonymous || isDevelopment
+                ? null
+                : $"No authentication: set {Name}__Authority (an OpenID Connect issuer) or {Name}__SigningKeys__0__Issuer and __Value, with {Name}__ValidIssuer, "
+                    + $"and in both cases {Name}__ValidAudiences__0; or let everybody in with Banking__AllowAnonymous=true.";
+        }
+
+        if (allowAnonymous)
+        {
+            return $"Banking__AllowAnonymous lets everybody in, and {Name}__... only those with a token: remove one of the two.";
+        }
+
+        if (HasAuthority == HasKeys)
+        {
+            return $"{Name} must name one whose tokens count: either {Name}__Authority, or {Name}__SigningKeys__0__Issuer and __Value.";
+        }
+
+        if (!Given("ValidAudience", "ValidAudiences").Any())
+        {
+            return $"{Name}__ValidAudiences__0 is not set: tokens for every audience would count, or none.";
+        }
+
+        return AddressFault("Authority", isDevelopment) ?? AddressFault("MetadataAddress", isDevelopment) ?? KeyFault();
+    }
+
+    private bool HasAuthority => Given("Authority", "MetadataAddress").Any();
+
+    private bool HasKeys => bearer.GetSection("SigningKeys").GetChildren().Any();
+
+    private IEnumerable<string> Given(params string[] names) =>
+        names.SelectMany(name => bearer.GetSection(name).AsEnumerable()).Select(setting => setting.Value).OfType<string>().Where(value => value.Length > 0);
+
+    private string? AddressFault(string setting, bool isDevelopment) => bearer[setting] switch
+    {
+        null or "" => null,
+        var address when Uri.TryCreate(address, UriKind.Absolute, out var uri) && (uri.Scheme == "https" || (isDevelopment && uri.Scheme == "http")) => null,
+        _ => $"{Name}__{setting} must be an https address (http is for Development): whoever stands between could give out keys of his own.",
+    };
+
+    private string? KeyFault()
+    {
+        var issuers = Given("ValidIssuer", "ValidIssuers").ToHashSet();
+        foreach (var key in bearer.GetSection("SigningKeys").GetChildren())
+        {
+            var name = $"{Name}__SigningKeys__{key.Key}";
+            if (key["Issuer"] is not { } issuer || !issuers.Contains(issuer))
+            {
+                return $"{name}__Issuer must be {Name}__ValidIssuer or one of {Name}__ValidIssuers.";
+            }
+
+            var bytes = new byte[key["Value"]?.Length ?? 0];
+            if (!Convert.TryFromBase64String(key["Value"] ?? "", bytes, out var length) || length < ShortestKey)
+            {
+                return $"{name}__Value must be {ShortestKey} bytes or more, in base64.";
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,63 @@
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Authorization.Policy;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Banking.Api;
+
+/// <summary>Why a caller is not let in, where ASP.NET has no exception of its own for it.</summary>
+internal sealed class Denial(ProblemResult answer) : Exception
+{
+    public ProblemResult Answer => answer;
+}
+
+/// <summary>
+/// The answers to those who are not let in: a problem document, with the challenge of RFC 6750. They tell why in words of
+/// their own: what a token says, true or not, is not repeated.
+/// </summary>
+internal sealed class Denials : IAuthorizationMiddlewareResultHandler
+{
+    public Task HandleAsync(RequestDelegate next, HttpContext context, AuthorizationPolicy policy, PolicyAuthorizationResult authorizeResult) =>
+        authorizeResult.Succeeded ? next(context)
+        : authorizeResult.Forbidden ? ForbidAsync(context)
+        : ChallengeAsync(context);
+
+    private static Task ForbidAsync(HttpContext context)
+    {
+        var scope = context.GetEndpoint()?.Metadata.GetMetadata<NeededScope>()?.Name;
+        context.Response.Headers.WWWAuthenticate = $"Bearer error=\"insufficient_scope\", scope=\"{scope}\"";
+        return Problem.Of("insufficient_scope", $"This call needs a token with the scope {scope}.").ExecuteAsync(context);
+    }
+
+    private static async Task ChallengeAsync(HttpContext context)
+    {
+        var failure = (await context.AuthenticateAsync()).Failure;
+        var answer = failure switch
+        {
+            null => Problem.Of("unauthorized", "This call needs a token, in the header Authorization: Bearer <token>."),
+            Denial denial => denial.Answer,
+            _ => Problem.Of("unauthorized", ReasonOf(failure)),
+        };
+        context.Response.Headers.WWWAuthenticate = (failure, answer.StatusCode) switch
+        {
+            (null, _) => "Bearer",
+            (_, 400) => "Bearer error=\"invalid_request\"",
+            (_, 401) => $"Bearer error=\"invalid_token\", error_description=\"{answer.Detail}\"",
+            _ => default,
+        };
+        await answer.ExecuteAsync(context);
+    }
+
+    // The more special of two kinds comes first.
+    private static string ReasonOf(Exception failure) => failure switch
+    {
+        SecurityTokenExpiredException => "The token has expired.",
+        SecurityTokenNotYetValidException => "The token is not valid yet.",
+        SecurityTokenNoExpirationException => "The token never expires; this service takes only tokens that do.",
+        SecurityTokenInvalidLifetimeException => "The token expires before it is valid.",
+        SecurityTokenInvalidAudienceException => "The token is for another audience.",
+        SecurityTokenInvalidIssuerException => "The token is of an issuer that this service does not trust.",
+        SecurityTokenInvalidSignatureException => "The token is not signed with a key that this service trusts.",
+        _ => "The token can't be read.",
+    };
+}

@@ -1,0 +1,115 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>Tokens of an OpenID Connect issuer, whose keys the service fetches by itself.</summary>
+public sealed class AuthorityTests(TestDatabase database)
+{
+    private const string Scope = "audit:read";
+
+    [Fact]
+    public async Task The_tokens_of_an_authority_are_taken_and_no_others()
+    {
+        await using var authority = await Authority.StartAsync();
+        await using var stranger = await Authority.StartAsync();
+        await using var bank = Trusting(authority.Address);
+
+        (await HeadAsync(bank, authority.TokenOf("client", Scope))).Status.Should().Be(HttpStatusCode.OK);
+        (await HeadAsync(bank, authority.Sign(new Token(authority.Address, "client", Scope).With("aud", "another")))).ShouldBeProblem(401, "unauthorized");
+        (await HeadAsync(bank, authority.Sign(new Token(stranger.Address, "client", Scope)))).ShouldBeProblem(401, "unauthorized");
+        (await HeadAsync(bank, stranger.TokenOf("client", Scope))).ShouldBeProblem(401, "unauthorized");
+        (await HeadAsync(bank, stranger.Sign(new Token(authority.Address, "client", Scope)))).ShouldBeProblem(401, "unauthorized");
+        (await HeadAsync(bank, new Token(authority.Address, "client", Scope).Unsigned())).ShouldBeProblem(401, "unauthorized");
+        bank.Complaints.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Nothing_that_an_authority_publishes_is_a_secret_to_sign_with()
+    {
+        await using var authority = await Authority.StartAsync();
+        await using var bank = Trusting(authority.Address);
+
+        foreach (var published in authority.Published)
+        {
+            (await HeadAsync(bank, new Token(authority.Address, "client", Scope).Signed(published))).ShouldBeProblem(401, "unauthorized");
+        }
+
+        (await HeadAsync(bank, authority.TokenOf("client", Scope))).Status.Should().Be(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task An_authority_may_change_its_key_and_the_old_one_counts_no_more()
+    {
+        await using var authority = await Authority.StartAsync();
+        await using var bank = Trusting(authority.Address);
+        var old = authority.TokenOf("client", Scope);
+        (await HeadAsync(bank, old)).Status.Should().Be(HttpStatusCode.OK);
+
+        authority.ChangeKey();
+
+        await TakenAsync(bank, authority);
+        (await HeadAsync(bank, old)).ShouldBeProblem(401, "unauthorized");
+    }
+
+    [Fact]
+    public async Task While_an_authority_can_not_be_reached_no_caller_is_blamed_and_the_operator_is_told()
+    {
+        var port = Ports.Free();
+        await using var bank = Trusting($"http://127.0.0.1:{port}");
+        await using var other = await Authority.StartAsync();
+        var token = other.TokenOf("client", Scope);
+
+        var reply = await HeadAsync(bank, token);
+
+        reply.ShouldBeProblem(503, "authority_unavailable");
+        reply.Headers.RetryAfter!.Delta.Should().Be(TimeSpan.FromSeconds(5));
+        reply.Headers.WwwAuthenticate.Should().BeEmpty();
+        bank.Complaints.Should().ContainSingle().Which.Should().Contain($"http://127.0.0.1:{port}").And.NotContain(token);
+        (await bank.GetAsync("/api/audit_head")).ShouldBeProblem(401, "unauthorized");
+        (await bank.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
+        await using var authority = await Authority.StartAsync(port);
+        await TakenAsync(bank, authority);
+    }
+
+    [Fact]
+    public async Task An_authority_that_does_not_answer_keeps_nobody_waiting_for_long()
+    {
+        await using var authority = await Authority.StartAsync();
+        await using var bank = Trusting(authority.Address);
+        authority.IsSilent = true;
+        var since = Stopwatch.GetTimestamp();
+
+        var replies = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => HeadAsync(bank, authority.TokenOf("client", Scope))));
+
+        Stopwatch.GetElapsedTime(since).Should().BeLessThan(TimeSpan.FromSeconds(12), "they wait together, not one after the other");
+        foreach (var reply in replies)
+        {
+            reply.ShouldBeProblem(503, "authority_unavailable");
+        }
+
+        authority.IsSilent = false;
+        await TakenAsync(bank, authority);
+    }
+
+    private Bank Trusting(string authority) => new(
+        database,
+        book: null,
+        ("Authentication:Schemes:Bearer:Authority", authority),
+        ("Authentication:Schemes:Bearer:ValidAudiences:0", Token.Audience));
+
+    /// <summary>Returns when the authority's tokens are taken: its keys are fetched beside the requests.</summary>
+    private static async Task TakenAsync(Bank bank, Authority authority)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while ((await HeadAsync(bank, authority.TokenOf("client", Scope))).Status != HttpStatusCode.OK)
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static Task<Reply> HeadAsync(Bank bank, string token) =>
+        bank.SendAsync(new(HttpMethod.Get, "/api/audit_head") { Headers = { Authorization = new AuthenticationHeaderValue("Bearer", token) } });
+}
