@@ -9,7 +9,9 @@ internal static partial class Hosting
 {
     public static void AddBanking(this IServiceCollection services)
     {
-        services.AddOptions<BankingOptions>().BindConfiguration("Banking").ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<BankingOptions>()
+            .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // first, as the binder's own words name no rule
+            .BindConfiguration("Banking");
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5)); // whatever hangs, SIGTERM ends it within ten
         services.AddSingleton<Draining>();
         services.AddHostedService(provider => provider.GetRequiredService<Draining>());
@@ -48,6 +50,7 @@ internal static partial class Hosting
                 var database = app.Services.GetRequiredService<BookDatabase>();
                 await database.FindAsync();
                 await database.MigrateAsync();
+                Settings.Check(app.Services.GetRequiredService<IOptions<BankingOptions>>().Value, app.Services.GetRequiredService<Currencies>());
                 _ = app.Services.GetRequiredService<Ledger>();
                 app.Lifetime.ApplicationStarted.Register(() =>
                     LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
@@ -77,6 +80,7 @@ internal static partial class Hosting
 internal sealed class BookDatabase(
     IConfiguration configuration, IHostEnvironment environment, IOptions<BankingOptions> options, ILoggerFactory loggers) : IAsyncDisposable
 {
+    private readonly BankingOptions settings = options.Value;
     private PrivateCluster? cluster;
 
     public string ConnectionString { get; private set; } = "";
@@ -86,14 +90,14 @@ internal sealed class BookDatabase(
     /// <summary>Reads the settings, or starts the private PostgreSQL.</summary>
     public async Task FindAsync()
     {
-        if (Configured("Banking") is { } configured)
+        if (Settings.ConnectionString(configuration, "Banking") is { } configured)
         {
             var named = new NpgsqlConnectionStringBuilder(configured);
-            (ConnectionString, Description) = (configured, $"schema {options.Value.Schema} of {named.Database} at {named.Host}:{named.Port}");
+            (ConnectionString, Description) = (configured, $"schema {settings.Schema} of {named.Database} at {named.Host}:{named.Port}");
         }
         else if (environment.IsDevelopment())
         {
-            cluster = await PrivateCluster.StartAsync(options.Value.DataFolder ?? PrivateCluster.DefaultFolder);
+            cluster = await PrivateCluster.StartAsync(settings.DataFolder ?? PrivateCluster.DefaultFolder);
             (ConnectionString, Description) = (cluster.ConnectionString, $"{cluster.Folder} (an embedded PostgreSQL {cluster.Version})");
         }
         else
@@ -106,21 +110,7 @@ internal sealed class BookDatabase(
 
     /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one.</summary>
     public Task MigrateAsync() =>
-        Migrations.ApplyAsync(Configured("Migrations") ?? ConnectionString, options.Value.Schema, loggers.CreateLogger(typeof(Migrations)));
-
-    private string? Configured(string name)
-    {
-        try
-        {
-            return configuration.GetConnectionString(name) is { Length: > 0 } configured
-                ? new NpgsqlConnectionStringBuilder(configured).ConnectionString
-                : null;
-        }
-        catch (Exception exception) when (exception is ArgumentException or FormatException)
-        {
-            throw new InvalidOperationException($"ConnectionStrings__{name} can't be read: {exception.Message}", exception);
-        }
-    }
+        Migrations.ApplyAsync(Settings.ConnectionString(configuration, "Migrations") ?? ConnectionString, settings.Schema, loggers.CreateLogger(typeof(Migrations)));
 
     public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

@@ -129,20 +129,6 @@ public sealed class EmbeddedTests : IAsyncDisposable
         Directory.Exists(folder).Should().BeFalse();
     }
 
-    [Theory]
-    [InlineData("Banking__Schema", "Bad Name", "Schema")]
-    [InlineData("Banking__QueueLimit", "0", "QueueLimit")]
-    [InlineData("Banking__QueueLimit", "many", "QueueLimit")]
-    [InlineData("ConnectionStrings__Banking", "nonsense", "ConnectionStrings__Banking")]
-    public async Task A_setting_that_makes_no_sense_is_named(string setting, string value, string name)
-    {
-        var service = Start((setting, value));
-
-        (await service.ExitCodeAsync()).Should().Be(1);
-        service.Lines.Should().ContainSingle(line => line.Contains("Can't start")).Which.Should().Contain(name);
-        service.Lines.Should().NotContain(line => line.Contains("   at "));
-    }
-
     private string PidFile => Path.Combine(folder, "data", "postmaster.pid");
 
     private Process Postmaster() => Process.GetProcessById(int.Parse(File.ReadLines(PidFile).First(), CultureInfo.InvariantCulture));

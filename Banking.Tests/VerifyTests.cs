@@ -1,7 +1,5 @@
-using System.Diagnostics;
 using System.Text.Json;
 using FluentAssertions;
-using Npgsql;
 
 namespace Banking.Tests;
 
@@ -129,7 +127,7 @@ public sealed class VerifyTests(TestDatabase database)
     {
         await using var bank = new Bank(database);
 
-        var run = await RunAsync(database.ConnectionString, "no_such_book", []);
+        var run = await RunAsync("no_such_book", []);
 
         run.ExitCode.Should().Be(2);
         run.Errors.Should().Contain("Can't verify");
@@ -144,19 +142,8 @@ public sealed class VerifyTests(TestDatabase database)
         return bank;
     }
 
-    private Task<(int ExitCode, string Output, string Errors)> VerifyAsync(Bank bank, params string[] options) =>
-        RunAsync(database.ConnectionString, bank.Book, options);
+    private Task<Run> VerifyAsync(Bank bank, params string[] options) => RunAsync(bank.Book, options);
 
-    private static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string connectionString, string book, string[] options)
-    {
-        using var process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll"), "verify", .. options])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            Environment = { ["ConnectionStrings__Banking"] = connectionString, ["Banking__Schema"] = book },
-        })!;
-        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        await process.WaitForExitAsync();
-        return (process.ExitCode, await output, await errors);
-    }
+    private Task<Run> RunAsync(string book, string[] options) =>
+        Run.ProgramAsync(["verify", .. options], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", book));
 }

@@ -1,0 +1,138 @@
+using System.ComponentModel.DataAnnotations;
+using System.Reflection;
+using Banking.Data;
+using FluentAssertions;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>The settings, given to the real program as an operator gives them: in environment variables.</summary>
+public sealed class SettingsTests(TestDatabase database)
+{
+    private const string Secret = "hunter2";
+
+    private static readonly PropertyInfo[] All = typeof(BankingOptions).GetProperties();
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("Bad Name")]
+    [InlineData("0x10")]
+    [InlineData("-1")]
+    [InlineData("99999999999999999999")]
+    public async Task Every_wrong_value_stops_the_start_with_its_setting_its_variable_and_what_it_must_be(string value)
+    {
+        // The one setting that may be any text but none.
+        var wrong = All.Where(setting => value.Length == 0 || setting.Name != nameof(BankingOptions.DataFolder)).ToList();
+
+        var run = await StartAsync([.. wrong.Select(setting => (setting, value))]);
+
+        ShouldBeRefused(run, wrong);
+    }
+
+    [Fact]
+    public async Task Every_number_has_a_range_that_ends_where_it_says()
+    {
+        var numbers = All.Where(setting => setting.PropertyType == typeof(int)).ToList();
+
+        ShouldBeRefused(await StartAsync([.. numbers.Select(setting => (setting, $"{(int)RangeOf(setting).Minimum - 1}"))]), numbers);
+        ShouldBeRefused(await StartAsync([.. numbers.Select(setting => (setting, $"{(int)RangeOf(setting).Maximum + 1}"))]), numbers);
+        foreach (var end in new Func<RangeAttribute, object>[] { range => range.Minimum, range => range.Maximum })
+        {
+            await using var service = new Instance(
+                database.ConnectionString, $"book_{Guid.NewGuid():N}", [.. numbers.Select(setting => ($"Banking__{setting.Name}", $"{end(RangeOf(setting))}"))]);
+            await service.StartAsync();
+            service.FailedStarts.Should().Be(0, string.Join('\n', service.Lines));
+            (await service.GetAsync("/health/live"))["status"].Should().Be("live");
+        }
+    }
+
+    [Fact]
+    public async Task A_setting_that_does_not_exist_stops_the_start()
+    {
+        var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__QueuLimit", "10"));
+
+        run.ExitCode.Should().Be(1);
+        run.Output.Should().Contain("Banking:QueuLimit (environment variable Banking__QueuLimit) is no setting.").And.Contain("QueueLimit,");
+    }
+
+    [Fact]
+    public async Task A_default_currency_that_the_book_does_not_have_stops_the_start()
+    {
+        var run = await Run.ProgramAsync(
+            [], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", $"book_{Guid.NewGuid():N}"), ("Banking__DefaultCurrency", "AAA"));
+
+        run.ExitCode.Should().Be(1);
+        run.Output.Should().Contain("Banking__DefaultCurrency) must be the code of a currency in use");
+    }
+
+    public static TheoryData<string> BadConnectionStrings =>
+    [
+        "nonsense",
+        Secret,
+        $"Host=127.0.0.1;Password=pass;{Secret}",
+        $"Host=127.0.0.1;Password=pass;{Secret}=x",
+        $"Host=127.0.0.1;Password='pass;{Secret}",
+        $"Host=127.0.0.1;Pasword={Secret}",
+        $"Host=127.0.0.1;Port={Secret}",
+        $"Host=127.0.0.1;SSL Mode={Secret}",
+        $"Host=127.0.0.1;Timeout=-{Secret}",
+        $"Username=banking;Password={Secret}", // no host
+        $"Host=127.0.0.1,127.0.0.2;Pooling=false;Multiplexing=true;Password={Secret}",
+    ];
+
+    [Theory]
+    [MemberData(nameof(BadConnectionStrings))]
+    public async Task A_connection_string_that_can_not_be_read_is_named_and_never_shown(string connectionString)
+    {
+        var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString));
+
+        run.ExitCode.Should().Be(1);
+        run.Output.Should().Contain("Can't start").And.Contain("ConnectionStrings__Banking").And.NotContain("   at ").And.NotContainAny(Secret, "pass;");
+        run.Errors.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("serve", 1)]
+    [InlineData("verify", 2)]
+    public async Task What_goes_wrong_with_a_good_connection_string_never_shows_its_password(string command, int exitCode)
+    {
+        foreach (var change in new Action<NpgsqlConnectionStringBuilder>[]
+        {
+            settings => settings.Username = "nobody_of_that_name",
+            settings => settings.Database = "no_such_database",
+            settings => settings.Host = "/nowhere",
+            settings => settings.SearchPath = "elsewhere",
+            settings => settings.Timezone = "Nowhere/Land",
+        })
+        {
+            var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Password = Secret };
+            change(settings);
+
+            var run = await Run.ProgramAsync(
+                [command], ("ConnectionStrings__Banking", settings.ConnectionString), ("Banking__StartSeconds", "0"), ("Banking__Schema", "pg_no_such_book"),
+                ("Logging__LogLevel__Default", "Trace"), ("Logging__LogLevel__Npgsql", "Trace"));
+
+            run.ExitCode.Should().Be(exitCode, run.Output);
+            (run.Output + run.Errors).Should().Contain("Can't ").And.NotContain(Secret);
+        }
+    }
+
+    private Task<Run> StartAsync(params (PropertyInfo Setting, string Value)[] settings) => Run.ProgramAsync(
+        [], [("ConnectionStrings__Banking", database.ConnectionString), .. settings.Select(setting => ($"Banking__{setting.Setting.Name}", setting.Value))]);
+
+    private static void ShouldBeRefused(Run run, List<PropertyInfo> settings)
+    {
+        run.ExitCode.Should().Be(1);
+        run.Output.Should().Contain("Can't start").And.NotContain("   at ", "a stack trace is no help to its reader");
+        run.Errors.Should().BeEmpty();
+        foreach (var setting in settings)
+        {
+            var rule = setting.PropertyType == typeof(bool) ? "true or false"
+                : setting.PropertyType == typeof(int) ? $"a whole number from {RangeOf(setting).Minimum} to {RangeOf(setting).Maximum}"
+                : setting.GetCustomAttribute<RegularExpressionAttribute>()!.ErrorMessage;
+            run.Output.Should().Contain($"Banking:{setting.Name} (environment variable Banking__{setting.Name}) must be {rule}");
+        }
+    }
+
+    private static RangeAttribute RangeOf(PropertyInfo setting) => setting.GetCustomAttribute<RangeAttribute>()!;
+}
