@@ -47,6 +47,7 @@ internal static partial class Hosting
             try
             {
                 app.CheckIdentity();
+                app.LimitConnections();
                 var database = app.Services.GetRequiredService<BookDatabase>();
                 await database.FindAsync();
                 await database.MigrateAsync();

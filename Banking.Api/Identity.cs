@@ -25,7 +25,7 @@ internal sealed record NeededScope(string Name);
 /// <summary>Who is calling: what the log keeps with every row, and whose the idempotency keys are.</summary>
 internal static class Caller
 {
-    private const string Anonymous = "anonymous";
+    public const string Anonymous = "anonymous";
 
     public const string Rule =
         "The token names no caller: its client_id, else its azp, else its sub must have 1 to 255 printable ASCII characters, and not be 'anonymous'.";

@@ -16,7 +16,7 @@ internal static class OpenApi
     /// <summary>States an endpoint's answers: its success, and the codes of its refusals beyond those that every endpoint has.</summary>
     public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params string[] codes) =>
         endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(
-            ["validation_failed", "unauthorized", "insufficient_scope", "internal_error", "database_unavailable", "authority_unavailable", .. codes]));
+            ["validation_failed", "unauthorized", "insufficient_scope", "rate_limited", "internal_error", "database_unavailable", "authority_unavailable", .. codes]));
 
     public static void AddOpenApiDocument(this IServiceCollection services) => services.AddOpenApi("v1", options =>
     {
@@ -68,7 +68,7 @@ internal static class OpenApi
         var codes = context.Description.ActionDescriptor.EndpointMetadata.OfType<PossibleProblems>().Single().Codes.AsEnumerable();
         if (operation.RequestBody is OpenApiRequestBody body)
         {
-            codes = codes.Concat(["payload_too_large", "unsupported_media_type"]);
+            codes = codes.Concat(["request_timeout", "payload_too_large", "unsupported_media_type"]);
             body.Required = true;
         }
 
@@ -95,7 +95,7 @@ internal static class OpenApi
             response.Headers = status.Key switch
             {
                 401 or 403 => Header("WWW-Authenticate", "What is wrong with the token, in the form of RFC 6750.", JsonSchemaType.String),
-                503 => Header("Retry-After", "Seconds after which to try again.", JsonSchemaType.Integer),
+                _ when status.Any(kind => kind.RetryAfter is not null) => Header("Retry-After", "Seconds after which to try again.", JsonSchemaType.Integer),
                 _ => null,
             };
 

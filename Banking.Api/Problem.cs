@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
 using Banking.Data;
-using Microsoft.AspNetCore.Http.Metadata;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Banking.Api;
 
@@ -28,9 +28,10 @@ public sealed record Problem(
         new("account_not_found", 404, "There is no such account"),
         new("transaction_not_found", 404, "There is no such transaction"),
         new("method_not_allowed", 405, "The path has no such method"),
+        new("request_timeout", 408, "The body came too slowly"),
         new("account_frozen", 409, "The account is frozen"),
         new("account_closed", 409, "The account is closed"),
-        new("payload_too_large", 413, "The body is larger than 1 MiB"),
+        new("payload_too_large", 413, "The body is too large"),
         new("unsupported_media_type", 415, "The body must be application/json"),
         new("same_account", 422, "The two accounts are one"),
         new("currency_mismatch", 422, "The accounts are in different currencies"),
@@ -38,6 +39,7 @@ public sealed record Problem(
         new("insufficient_funds", 422, "The balance does not cover the amount"),
         new("balance_limit_exceeded", 422, "The balance would grow too large"),
         new("idempotency_key_reused", 422, "The key belongs to another request"),
+        new("rate_limited", 429, "The caller sends too many requests", RetryAfter: 1),
         new("internal_error", 500, "The service failed"),
         new("overloaded", 503, "Too many requests are waiting", RetryAfter: 1),
         new("database_unavailable", 503, "The database can't be reached", RetryAfter: 2),
@@ -87,7 +89,8 @@ public sealed record Problem(
     {
         404 => Of("not_found", $"There is nothing at {request.Path}; the calls are described at /scalar."),
         405 => Of("method_not_allowed", $"{request.Path} has no {request.Method}."),
-        413 => Of("payload_too_large", "A body has at most 1048576 bytes."),
+        408 => Of("request_timeout", "The body came too slowly; nothing was done."),
+        413 => Of("payload_too_large", $"A body has at most {request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes."),
         415 => Of("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json."),
         >= 500 => Of("internal_error", "The fault is ours and is in our log. Sent again with the same Idempotency-Key, the request is done once at most."),
         _ => Of("validation_failed", "The request can't be read."),

@@ -1,4 +1,3 @@
-using System.Text;
 using Banking.Api;
 using Banking.Api.Endpoints;
 
@@ -12,11 +11,6 @@ switch (args)
 
 var builder = WebApplication.CreateSlimBuilder(args);
 builder.ListenByDefaultOn("http://localhost:8080");
-builder.WebHost.ConfigureKestrel(kestrel =>
-{
-    kestrel.Limits.MaxRequestBodySize = 1024 * 1024;
-    kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // any byte gets as far as the rule that refuses it by name
-});
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that Failures can name the field
 builder.Services.AddExceptionHandler<Failures>();
@@ -24,6 +18,7 @@ builder.Services.AddSingleton<IProblemDetailsWriter, ValidationProblems>();
 builder.Services.AddProblemDetails();
 builder.Services.AddValidation();
 builder.Services.AddOpenApiDocument();
+builder.Services.AddLimits();
 builder.Services.AddBanking();
 builder.AddIdentity();
 
@@ -34,10 +29,11 @@ app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
 app.UseIdentity();
+app.UseLimits();
 app.UseStrictParameters();
 app.UseStrictContent();
 
-var api = app.MapGroup("/api").WithStrictParameters().RequireAuthorization();
+var api = app.MapGroup("/api").WithStrictParameters().RequireAuthorization().WithLimits();
 api.MapAccounts();
 api.MapPostings();
 api.MapTransactions();

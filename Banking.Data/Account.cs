@@ -29,10 +29,8 @@ public sealed class Accounts(NpgsqlDataSource dataSource)
         """;
 
     /// <summary>The account, or null where there is none with that id.</summary>
-    public async Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken)
-    {
-        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
-        return await connection.QuerySingleOrDefaultAsync<Account>(
-            new CommandDefinition(GetSql, new { account_id = accountId }, cancellationToken: cancellationToken));
-    }
+    public Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken) => dataSource.ReadAsync(
+        (connection, cancellation) => connection.QuerySingleOrDefaultAsync<Account>(
+            new CommandDefinition(GetSql, new { account_id = accountId }, commandTimeout: 0, cancellationToken: cancellation)),
+        cancellationToken);
 }

@@ -17,9 +17,8 @@ public sealed class AuditHeads(NpgsqlDataSource dataSource)
          WHERE only_row;
         """;
 
-    public async Task<AuditHead> GetAsync(CancellationToken cancellationToken)
-    {
-        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
-        return await connection.QuerySingleAsync<AuditHead>(new CommandDefinition(GetSql, cancellationToken: cancellationToken));
-    }
+    public Task<AuditHead> GetAsync(CancellationToken cancellationToken) => dataSource.ReadAsync(
+        (connection, cancellation) => connection.QuerySingleAsync<AuditHead>(
+            new CommandDefinition(GetSql, commandTimeout: 0, cancellationToken: cancellation)),
+        cancellationToken);
 }

@@ -63,13 +63,16 @@ public sealed class History(NpgsqlDataSource dataSource)
         """;
 
     /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null where there is no such account.</summary>
-    public async Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken)
+    public Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
+        dataSource.ReadAsync((connection, cancellation) => PageAsync(connection, accountId, limit, before, cancellation), cancellationToken);
+
+    private static async Task<HistoryPage?> PageAsync(
+        NpgsqlConnection connection, long accountId, int limit, long before, CancellationToken cancellationToken)
     {
-        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         // One row more than asked for tells whether there is a next page.
         var parameters = new { account_id = accountId, before, rows = limit + 1 };
         using var results = await connection.QueryMultipleAsync(
-            new CommandDefinition(PageSql, parameters, cancellationToken: cancellationToken));
+            new CommandDefinition(PageSql, parameters, commandTimeout: 0, cancellationToken: cancellationToken));
         var currency = await results.ReadSingleOrDefaultAsync<string>();
         if (currency is null)
         {

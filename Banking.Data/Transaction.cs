@@ -37,10 +37,8 @@ public sealed class Transactions(NpgsqlDataSource dataSource)
         """;
 
     /// <summary>The transaction, or null where there is none with that id.</summary>
-    public async Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken)
-    {
-        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
-        return await connection.QuerySingleOrDefaultAsync<Transaction>(
-            new CommandDefinition(GetSql, new { transaction_id = transactionId }, cancellationToken: cancellationToken));
-    }
+    public Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken) => dataSource.ReadAsync(
+        (connection, cancellation) => connection.QuerySingleOrDefaultAsync<Transaction>(
+            new CommandDefinition(GetSql, new { transaction_id = transactionId }, commandTimeout: 0, cancellationToken: cancellation)),
+        cancellationToken);
 }

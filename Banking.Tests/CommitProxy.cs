@@ -22,7 +22,7 @@ public enum Fault
     SilenceAfterCommit,
 }
 
-/// <summary>Stands between the service and PostgreSQL, passes every message on, and breaks the next commits as it is told.</summary>
+/// <summary>Stands between the service and PostgreSQL, passes every message on, and breaks the next commits, or hangs, as it is told.</summary>
 internal sealed class CommitProxy : IAsyncDisposable
 {
     private readonly NpgsqlConnectionStringBuilder server;
@@ -33,10 +33,12 @@ internal sealed class CommitProxy : IAsyncDisposable
     private readonly Queue<Fault?> plan = [];
     private int faults;
     private volatile bool down;
+    private volatile TaskCompletionSource passing = new();
 
     public CommitProxy(string connectionString)
     {
         server = new(connectionString);
+        passing.SetResult();
         listener.Start();
         var address = (IPEndPoint)listener.LocalEndpoint;
         ConnectionString = new NpgsqlConnectionStringBuilder(connectionString)
@@ -68,6 +70,12 @@ internal sealed class CommitProxy : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>From now on nothing passes, either way, on any connection, and none is closed: the server hangs.</summary>
+    public void Hang() => passing = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>What was held back passes.</summary>
+    public void GoOn() => passing.TrySetResult();
 
     public async ValueTask DisposeAsync()
     {
@@ -140,7 +148,7 @@ internal sealed class CommitProxy : IAsyncDisposable
         async Task RequestsAsync(NetworkStream fromClient, NetworkStream toServer)
         {
             // The very first message has no type.
-            await toServer.WriteAsync(await MessageAsync(fromClient, typed: false), cut.Token);
+            await WriteAsync(toServer, await MessageAsync(fromClient, typed: false));
             while (true)
             {
                 var message = await MessageAsync(fromClient, typed: true);
@@ -153,7 +161,7 @@ internal sealed class CommitProxy : IAsyncDisposable
                     }
                 }
 
-                await toServer.WriteAsync(message, cut.Token);
+                await WriteAsync(toServer, message);
             }
         }
 
@@ -173,8 +181,14 @@ internal sealed class CommitProxy : IAsyncDisposable
                     return;
                 }
 
-                await toClient.WriteAsync(message, cut.Token);
+                await WriteAsync(toClient, message);
             }
+        }
+
+        async Task WriteAsync(NetworkStream stream, byte[] message)
+        {
+            await passing.Task.WaitAsync(cut.Token);
+            await stream.WriteAsync(message, cut.Token);
         }
 
         async Task<byte[]> MessageAsync(NetworkStream stream, bool typed)

@@ -1,0 +1,88 @@
+using System.Net;
+using System.Text;
+using System.Threading.RateLimiting;
+using Banking.Data;
+using Microsoft.AspNetCore.Http.Timeouts;
+using Microsoft.AspNetCore.RateLimiting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
+
+namespace Banking.Api;
+
+/// <summary>
+/// What one client may take from the others: size, time and number. What can't be read as HTTP at all, or breaks the limits of
+/// headers, Kestrel refuses by itself with a bare status.
+/// </summary>
+internal static class Limits
+{
+    private const string PerCaller = nameof(PerCaller);
+
+    /// <summary>A caller with a token, or the address of one without.</summary>
+    private readonly record struct Bucket(string Caller, IPAddress? Address);
+
+    public static void AddLimits(this IServiceCollection services)
+    {
+        services.AddRequestTimeouts();
+        services.AddRateLimiter(limiter =>
+        {
+            limiter.OnRejected = (refused, _) => new(Problem.Of(
+                "rate_limited", "This caller sends more requests in a second than it may; nothing was done.").ExecuteAsync(refused.HttpContext));
+            limiter.AddPolicy(PerCaller, context => RateLimitPartition.GetTokenBucketLimiter(
+                Caller.Of(context) is var caller && caller == Caller.Anonymous ? new Bucket(caller, context.Connection.RemoteIpAddress) : new(caller, null),
+                _ =>
+                {
+                    var rate = context.RequestServices.GetRequiredService<IOptions<BankingOptions>>().Value.RateLimit;
+                    return new() { TokenLimit = rate, TokensPerPeriod = rate, ReplenishmentPeriod = TimeSpan.FromSeconds(1) };
+                }));
+        });
+    }
+
+    /// <summary>Sets what Kestrel reads when it starts. Any earlier, a setting that is wrong would break the making of the host, where nobody could say so.</summary>
+    public static void LimitConnections(this WebApplication app)
+    {
+        var settings = app.Services.GetRequiredService<IOptions<BankingOptions>>().Value;
+        var kestrel = app.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value;
+        kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // any byte gets as far as the rule that refuses it by name
+        kestrel.Limits.MaxRequestBodySize = settings.BodyLimit;
+        kestrel.Limits.MaxRequestHeadersTotalSize = settings.HeaderLimit;
+        kestrel.Limits.MaxRequestHeaderCount = settings.HeaderCountLimit;
+        kestrel.Limits.MaxConcurrentConnections = settings.ConnectionLimit;
+        kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(settings.HeaderSeconds);
+        kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(settings.KeepAliveSeconds);
+        kestrel.Limits.MinRequestBodyDataRate = new(settings.LeastBytesPerSecond, gracePeriod: TimeSpan.FromSeconds(5));
+        kestrel.Limits.MinResponseDataRate = kestrel.Limits.MinRequestBodyDataRate;
+    }
+
+    public static void UseLimits(this WebApplication app)
+    {
+        app.UseRequestTimeouts();
+        app.UseRateLimiter();
+    }
+
+    /// <summary>
+    /// Limits the calls of a group. A read is cut short; what moves money never is, as it goes on all the same and only its
+    /// outcome can be the answer: the ledger bounds its time.
+    /// </summary>
+    public static TBuilder WithLimits<TBuilder>(this TBuilder endpoints)
+        where TBuilder : IEndpointConventionBuilder
+    {
+        endpoints.Finally(endpoint =>
+        {
+            var settings = endpoint.ApplicationServices.GetRequiredService<IOptions<BankingOptions>>().Value;
+            if (settings.RateLimit > 0)
+            {
+                endpoint.Metadata.Add(new EnableRateLimitingAttribute(PerCaller));
+            }
+
+            if (endpoint.Metadata.OfType<IHttpMethodMetadata>().Any(methods => methods.HttpMethods.Contains(HttpMethods.Get)))
+            {
+                endpoint.Metadata.Add(new RequestTimeoutPolicy
+                {
+                    Timeout = TimeSpan.FromSeconds(settings.ReadSeconds),
+                    WriteTimeoutResponse = context => Problem.Of("database_unavailable", "The database did not answer in time.").ExecuteAsync(context),
+                });
+            }
+        });
+        return endpoints;
+    }
+}

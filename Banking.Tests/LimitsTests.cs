@@ -1,0 +1,365 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>Clients that take more than their share: each has its answer, and a well-behaved client beside it is served.</summary>
+public sealed class LimitsTests(TestDatabase database)
+{
+    private const string Ask = "GET /health/live HTTP/1.1\r\nHost: bank\r\n";
+
+    [Fact]
+    public async Task Clients_that_trickle_or_never_read_are_cut_off()
+    {
+        await using var bank = new Bank(database, null, ("Banking:HeaderSeconds", "1"), ("Banking:LeastBytesPerSecond", "1000000"));
+        var account = await bank.OpenAsync("10");
+        var body = $$"""{"account_id":{{account}},"amount":"1"}""";
+
+        await BesideAGoodClientAsync(bank, Task.WhenAll(Slow(), SlowBody(), Deaf()));
+
+        (await bank.BalanceAsync(account)).Should().Be("10.00", "no body was whole");
+        bank.Complaints.Should().BeEmpty();
+
+        async Task Slow()
+        {
+            using var client = await ConnectAsync(bank);
+            var answer = AnswersAsync(client);
+            await TrickleAsync(client, $"{Ask}X-Slow: ", answer);
+            (await answer).Should().StartWith("HTTP/1.1 408 ");
+        }
+
+        async Task SlowBody()
+        {
+            using var client = await ConnectAsync(bank);
+            var answer = AnswersAsync(client);
+            await TrickleAsync(
+                client, $"POST /api/deposit HTTP/1.1\r\nHost: bank\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{body[..^1]}", answer);
+            var parts = (await answer).Split("\r\n\r\n", 2);
+            parts[0].Should().StartWith("HTTP/1.1 408 ").And.Contain("application/problem+json");
+            parts[1].Should().Contain("\"code\":\"request_timeout\"");
+        }
+
+        async Task Deaf()
+        {
+            using var client = await ConnectAsync(bank, receiveBuffer: 4096);
+            var request = Encoding.ASCII.GetBytes("GET /openapi/v1.json HTTP/1.1\r\nHost: bank\r\n\r\n");
+            var send = async () =>
+            {
+                using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+                while (true)
+                {
+                    await client.GetStream().WriteAsync(request, deadline.Token);
+                    await Task.Delay(10, deadline.Token);
+                }
+            };
+            await send.Should().ThrowAsync<IOException>("the service has to hang up");
+        }
+    }
+
+    [Theory]
+    [InlineData(431, "GET /health/live HTTP/1.1", 40_000, 1)]
+    [InlineData(431, "GET /health/live HTTP/1.1", 10, 200)]
+    [InlineData(431, "POST /api/deposit HTTP/1.1", 100_000, 1)]
+    [InlineData(400, "\u0001\u0002", 1, 1)]
+    public async Task Headers_beyond_their_limits_are_refused(int status, string line, int length, int number)
+    {
+        await using var bank = new Bank(database);
+        var headers = string.Concat(Enumerable.Range(0, number).Select(i => $"X-{i}: {new string('x', length)}\r\n"));
+
+        await BesideAGoodClientAsync(bank, RefusedAsync());
+
+        async Task RefusedAsync()
+        {
+            using var client = await ConnectAsync(bank);
+            var answer = AnswersAsync(client);
+            await SendAsync(client, $"{line}\r\nHost: bank\r\n{headers}\r\n");
+            (await answer).Should().StartWith($"HTTP/1.1 {status} ");
+        }
+    }
+
+    [Fact]
+    public async Task A_path_beyond_its_limit_is_refused()
+    {
+        await using var bank = new Bank(database);
+
+        (await bank.GetAsync($"/{new string('x', 9_000)}")).Status.Should().Be(HttpStatusCode.RequestUriTooLong);
+    }
+
+    [Fact]
+    public async Task The_limits_of_headers_are_the_ones_that_were_set()
+    {
+        await using var bank = new Bank(database, null, ("Banking:HeaderLimit", "100000"), ("Banking:HeaderCountLimit", "300"));
+
+        foreach (var (length, number) in new[] { (90_000, 1), (10, 250) })
+        {
+            using var client = await ConnectAsync(bank);
+            var headers = string.Concat(Enumerable.Range(0, number).Select(i => $"X-{i}: {new string('x', length)}\r\n"));
+            await SendAsync(client, $"{Ask}Connection: close\r\n{headers}\r\n");
+            (await AnswersAsync(client)).Should().StartWith("HTTP/1.1 200 ");
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_body_beyond_its_limit_is_refused_and_one_at_it_is_not(bool chunked)
+    {
+        await using var bank = new Bank(database, null, ("Banking:BodyLimit", "2000"));
+        var account = await bank.OpenAsync();
+
+        (await DepositAsync(chunked ? 1_980 : 2_000)).ShouldBeCreated(); // the lengths of its chunks count too
+        var refused = await DepositAsync(2_001);
+
+        refused.ShouldBeProblem(413, "payload_too_large");
+        refused["detail"].Should().Contain(" 2000 bytes");
+        (await bank.BalanceAsync(account)).Should().Be("1.00");
+
+        Task<Reply> DepositAsync(int length)
+        {
+            var request = new HttpRequestMessage(HttpMethod.Post, "/api/deposit")
+            {
+                Content = new StringContent($$"""{"account_id":{{account}},"amount":"1"}""".PadRight(length), Encoding.UTF8, "application/json"),
+            };
+            request.Headers.TransferEncodingChunked = chunked;
+            return bank.SendAsync(request);
+        }
+    }
+
+    [Fact]
+    public async Task Connections_without_a_request_are_closed()
+    {
+        await using var bank = new Bank(database, null, ("Banking:KeepAliveSeconds", "1"));
+        using var unused = await ConnectAsync(bank);
+        using var used = await ConnectAsync(bank);
+        await SendAsync(used, $"{Ask}\r\n");
+
+        var answers = await Task.WhenAll(AnswersAsync(unused), AnswersAsync(used));
+
+        answers[0].Should().BeEmpty();
+        answers[1].Should().StartWith("HTTP/1.1 200 ");
+    }
+
+    [Fact]
+    public async Task A_connection_beyond_the_limit_is_closed_and_those_within_are_served()
+    {
+        await using var bank = new Bank(database, null, ("Banking:ConnectionLimit", "3"));
+        var clients = new List<TcpClient>();
+        for (var i = 0; i < 3; i++)
+        {
+            clients.Add(await ConnectAsync(bank));
+            (await ServedAsync(clients[i])).Should().BeTrue();
+        }
+
+        using (var beyond = await ConnectAsync(bank))
+        {
+            (await ServedAsync(beyond)).Should().BeFalse();
+        }
+
+        foreach (var client in clients)
+        {
+            (await ServedAsync(client)).Should().BeTrue();
+        }
+
+        clients[0].Dispose();
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        for (var served = false; !served;)
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+            using var next = await ConnectAsync(bank);
+            served = await ServedAsync(next);
+        }
+
+        clients.ForEach(client => client.Dispose());
+
+        static async Task<bool> ServedAsync(TcpClient client)
+        {
+            try
+            {
+                await SendAsync(client, $"{Ask}\r\n");
+                return await client.GetStream().ReadAsync(new byte[1_000]) > 0;
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_caller_beyond_its_rate_is_refused_alone_and_only_for_a_moment()
+    {
+        await using var bank = new Bank(database, null, ("Banking:RateLimit", "5"));
+        var account = await bank.OpenAsync();
+        using var other = From("127.0.0.2", bank);
+
+        var replies = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => bank.DepositAsync(account, "1")));
+
+        var refused = replies.Where(reply => reply.Status != HttpStatusCode.Created).ToList();
+        refused.Should().HaveCountGreaterThan(30);
+        refused.ForEach(reply => reply.ShouldBeProblem(429, "rate_limited"));
+        refused.Should().OnlyContain(reply => reply.Headers.RetryAfter!.Delta == TimeSpan.FromSeconds(1));
+        (await other.GetAsync($"/api/get_one_account?account_id={account}")).StatusCode.Should().Be(HttpStatusCode.OK);
+        (await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.GetAsync("/health/ready")))).Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
+        (await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(50 - refused.Count);
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+        while ((await bank.DepositAsync(account, "1")).Status != HttpStatusCode.Created)
+        {
+            await Task.Delay(100, deadline.Token);
+        }
+    }
+
+    [Fact]
+    public async Task While_the_database_hangs_a_read_is_cut_short_and_a_posting_is_not()
+    {
+        await using var proxy = new CommitProxy(database.ConnectionString);
+        await using var bank = new Bank(
+            database, null, ("ConnectionStrings:Banking", proxy.ConnectionString), ("Banking:ReadSeconds", "1"), ("Banking:RetrySeconds", "600"));
+        var account = await bank.OpenAsync("10");
+        proxy.Hang();
+
+        var posting = bank.DepositAsync(account, "1", "the-key");
+        var reply = await bank.GetAsync($"/api/get_one_account?account_id={account}").WaitAsync(TimeSpan.FromSeconds(10));
+
+        reply.ShouldBeProblem(503, "database_unavailable");
+        reply.Headers.RetryAfter!.Delta.Should().Be(TimeSpan.FromSeconds(2));
+        posting.IsCompleted.Should().BeFalse();
+        proxy.GoOn();
+        (await posting).ShouldBeCreated();
+        (await bank.BalanceAsync(account)).Should().Be("11.00");
+    }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task Ten_thousand_idle_connections_disturb_nobody_and_are_closed_in_the_end()
+    {
+        const int Idle = 10_000;
+        await using var service = new Instance(
+            database.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__KeepAliveSeconds", "15"), ("Banking__HeaderSeconds", "15"));
+        await service.StartAsync();
+        var account = await service.OpenAsync();
+        var (before, since) = (Memory(service), Stopwatch.GetTimestamp());
+
+        var clients = new TcpClient[Idle];
+        await Parallel.ForEachAsync(Enumerable.Range(0, Idle), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, cancellation) =>
+        {
+            clients[i] = new();
+            await clients[i].ConnectAsync(IPAddress.Loopback, service.Address.Port, cancellation);
+            if (i % 2 == 0)
+            {
+                await clients[i].GetStream().WriteAsync(Encoding.ASCII.GetBytes(Ask), cancellation); // half a request, and never the rest
+            }
+        });
+        var connected = Stopwatch.GetElapsedTime(since);
+        var closed = Task.WhenAll(clients.Select(AnswersAsync));
+        var waits = new List<TimeSpan>();
+        var answered = 0;
+        while (!closed.IsCompleted)
+        {
+            var asked = Stopwatch.GetTimestamp();
+            (await service.DepositAsync(account, "1")).ShouldBeCreated();
+            waits.Add(Stopwatch.GetElapsedTime(asked));
+            answered += (await service.GetAsync("/health/ready")).Status == HttpStatusCode.OK ? 1 : 0;
+        }
+
+        waits.Sort();
+        var report = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Idle} connected after {connected.TotalSeconds:F1} s, all closed after {Stopwatch.GetElapsedTime(since).TotalSeconds:F1} s; {Memory(service) - before} MB more at most; "
+            + $"beside them {waits.Count} deposits, median {waits[waits.Count / 2].TotalMilliseconds:F1} ms, longest {waits[^1].TotalMilliseconds:F0} ms.");
+        TestContext.Current.TestOutputHelper?.WriteLine(report);
+        TestContext.Current.AddAttachment("report", report);
+        (await closed).Where((_, i) => i % 2 == 0).Should().OnlyContain(answer => answer.StartsWith("HTTP/1.1 408 "));
+        (await closed).Where((_, i) => i % 2 == 1).Should().OnlyContain(answer => answer.Length == 0);
+        answered.Should().Be(waits.Count);
+        waits[^1].Should().BeLessThan(TimeSpan.FromSeconds(1));
+        service.Errors.Should().BeEmpty();
+        Array.ForEach(clients, client => client.Dispose());
+    }
+
+    /// <summary>While something goes on, a client with a connection of its own is served, each request within a second.</summary>
+    private static async Task BesideAGoodClientAsync(Bank bank, Task mischief)
+    {
+        var account = await bank.OpenAsync();
+        var served = 0;
+        do
+        {
+            var asked = Stopwatch.GetTimestamp();
+            (await bank.DepositAsync(account, "1")).ShouldBeCreated();
+            Stopwatch.GetElapsedTime(asked).Should().BeLessThan(TimeSpan.FromSeconds(1));
+            served++;
+        }
+        while (!mischief.IsCompleted);
+
+        await mischief;
+        (await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(served);
+    }
+
+    private static async Task<TcpClient> ConnectAsync(Bank bank, int receiveBuffer = 65_536)
+    {
+        var client = new TcpClient { ReceiveBufferSize = receiveBuffer };
+        await client.ConnectAsync(IPAddress.Loopback, bank.Http.BaseAddress!.Port);
+        return client;
+    }
+
+    private static HttpClient From(string address, Bank bank) => new(new SocketsHttpHandler
+    {
+        ConnectCallback = async (context, cancellation) =>
+        {
+            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(IPAddress.Parse(address), 0));
+            await socket.ConnectAsync(IPAddress.Loopback, context.DnsEndPoint.Port, cancellation);
+            return new NetworkStream(socket, ownsSocket: true);
+        },
+    })
+    { BaseAddress = bank.Http.BaseAddress };
+
+    private static async Task SendAsync(TcpClient client, string text)
+    {
+        try
+        {
+            await client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(text));
+        }
+        catch (IOException)
+        {
+            // Refused before all of it was sent.
+        }
+    }
+
+    /// <summary>Sends a good beginning and then a thousand bytes a second, until there is an answer.</summary>
+    private static async Task TrickleAsync(TcpClient client, string beginning, Task answer)
+    {
+        await SendAsync(client, beginning);
+        while (await Task.WhenAny(answer, Task.Delay(100)) != answer)
+        {
+            await SendAsync(client, new string(' ', 100));
+        }
+    }
+
+    /// <summary>All that the service answers until it closes the connection.</summary>
+    private static async Task<string> AnswersAsync(TcpClient client)
+    {
+        var answers = new StringBuilder();
+        var buffer = new byte[4_096];
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(25)); // less than the framework's own limits
+        try
+        {
+            for (int read; (read = await client.GetStream().ReadAsync(buffer, deadline.Token)) > 0;)
+            {
+                answers.Append(Encoding.UTF8.GetString(buffer, 0, read));
+            }
+        }
+        catch (IOException)
+        {
+            // Closed with something of ours unread.
+        }
+
+        return answers.ToString();
+    }
+
+    private static int Memory(Instance service) => int.Parse(
+        File.ReadLines($"/proc/{service.ProcessId}/status").Single(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+        CultureInfo.InvariantCulture) / 1024;
+}
