@@ -14,6 +14,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(TransactionResponse))]
 [JsonSerializable(typeof(HistoryResponse))]
 [JsonSerializable(typeof(AuditHeadResponse))]
+[JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(Data.CheckResult))]
 internal sealed partial class ApiJson : JsonSerializerContext

@@ -28,6 +28,7 @@ internal static partial class Hosting
             provider.GetRequiredService<Currencies>(),
             provider.GetRequiredService<IOptions<BankingOptions>>().Value,
             provider.GetRequiredService<ILogger<Ledger>>()));
+        services.AddSingleton<Readiness>();
     }
 
     /// <summary>The address where none is set by ASP.NET's own settings.</summary>

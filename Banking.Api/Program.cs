@@ -4,7 +4,7 @@ using Banking.Api.Endpoints;
 switch (args)
 {
     case ["health"]:
-        return await HealthEndpoints.CheckAsync();
+        return await HealthCommand.RunAsync();
     case ["verify", .. var options]:
         return await VerifyCommand.RunAsync(options);
 }

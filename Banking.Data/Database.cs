@@ -41,22 +41,6 @@ public static class Database
         return builder.Build();
     }
 
-    /// <summary>Whether the database answers, within a second.</summary>
-    public static async Task<bool> AnswersAsync(NpgsqlDataSource dataSource)
-    {
-        using var second = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-        try
-        {
-            await using var connection = await dataSource.OpenConnectionAsync(second.Token);
-            await connection.ExecuteAsync(new CommandDefinition("SELECT 1;", cancellationToken: second.Token));
-            return true;
-        }
-        catch (Exception exception) when (exception is OperationCanceledException || IsTransient(exception))
-        {
-            return false;
-        }
-    }
-
     /// <summary>Whether the fault is the database's or the network's, so that the same work may succeed when it is run again.</summary>
     public static bool IsTransient(Exception exception) => exception switch
     {

@@ -13,6 +13,20 @@ public static partial class Migrations
 
     private const string SchemaExistsSql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = @schema);";
 
+    private const string JournalSql = "SELECT scriptname FROM schema_version;";
+
+    /// <summary>The scripts of this build, in order.</summary>
+    private static IEnumerable<string> Scripts => Assembly.GetExecutingAssembly().GetManifestResourceNames().Where(IsScript).Order(StringComparer.Ordinal);
+
+    private static bool IsScript(string resource) => !resource.Contains('/', StringComparison.Ordinal);
+
+    /// <summary>This build's scripts that the book's journal doesn't have. Those that only a later build knows are no matter: they say themselves whether this one works beside it.</summary>
+    public static IReadOnlyList<string> Missing(NpgsqlDataSource dataSource)
+    {
+        using var connection = dataSource.OpenConnection();
+        return [.. Scripts.Except(connection.Query<string>(JournalSql, commandTimeout: 1))];
+    }
+
     /// <summary>Applies the scripts that the book's journal doesn't have yet, each in a transaction of its own. Instances that start together wait for each other.</summary>
     public static async Task ApplyAsync(string connectionString, string schema, ILogger logger)
     {
@@ -29,7 +43,7 @@ public static partial class Migrations
         var result = DeployChanges.To
             .PostgresqlDatabase(settings.ConnectionString, schema)
             .JournalToPostgresqlTable(schema, "schema_version")
-            .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), name => !name.Contains('/', StringComparison.Ordinal))
+            .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), IsScript)
             .WithTransactionPerScript()
             .WithVariablesDisabled()
             .LogToNowhere()

@@ -20,6 +20,7 @@ internal sealed class Instance : IAsyncDisposable
     {
         Address = new($"http://127.0.0.1:{Ports.Free()}/");
         http = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(1) };
+        Book = book;
         this.settings = new()
         {
             ["ConnectionStrings__Banking"] = connectionString,
@@ -35,6 +36,8 @@ internal sealed class Instance : IAsyncDisposable
     }
 
     public Uri Address { get; }
+
+    public string Book { get; }
 
     public int ProcessId => process!.Id;
 

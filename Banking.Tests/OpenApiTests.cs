@@ -61,13 +61,6 @@ public sealed partial class OpenApiTests(SharedBank shared) : IClassFixture<Shar
         page.Text.Should().NotContain("https://");
     }
 
-    [Fact]
-    public async Task A_running_service_is_live_and_ready()
-    {
-        (await bank.GetAsync("/health/live"))["status"].Should().Be("live");
-        (await bank.GetAsync("/health/ready"))["status"].Should().Be("ready");
-    }
-
     [GeneratedRegex("<script[^>]*src=\"([^\"]*)\"")]
     private static partial Regex ScriptSource();
 }

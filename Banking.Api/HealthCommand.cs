@@ -1,0 +1,31 @@
+namespace Banking.Api;
+
+/// <summary>The subcommand <c>health</c>: the image's own health check, as it has no shell to run one.</summary>
+internal static class HealthCommand
+{
+    public const string Usage = """
+        health
+          Asks the service of this container, at ASPNETCORE_URLS or ASPNETCORE_HTTP_PORTS, whether it is ready.
+        Exit code: 0 ready, 1 not, or there is no answer.
+        """;
+
+    public static async Task<int> RunAsync()
+    {
+        var address = Environment.GetEnvironmentVariable("ASPNETCORE_URLS")?.Split(';').FirstOrDefault(url => url.StartsWith("http://", StringComparison.Ordinal))
+            ?? $"http://*:{Environment.GetEnvironmentVariable("ASPNETCORE_HTTP_PORTS")?.Split(';')[0] ?? "8080"}";
+        var binding = BindingAddress.Parse(address);
+        var host = binding.Host is "*" or "+" or "0.0.0.0" or "[::]" ? "localhost" : binding.Host;
+        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(3) };
+        try
+        {
+            using var answer = await client.GetAsync(new Uri($"http://{host}:{binding.Port}/health/ready"));
+            Console.WriteLine(await answer.Content.ReadAsStringAsync());
+            return answer.IsSuccessStatusCode ? 0 : 1;
+        }
+        catch (Exception exception) when (exception is HttpRequestException or TaskCanceledException)
+        {
+            await Console.Error.WriteLineAsync($"No answer from {host}:{binding.Port}: {exception.Message}");
+            return 1;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using Banking.Data;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Banking.Api;
+
+/// <summary>Whether new work should come to this instance, and why not: told within a second, also where the database hangs.</summary>
+internal sealed partial class Readiness(
+    NpgsqlDataSource dataSource, Ledger ledger, Draining draining, IOptions<BankingOptions> options, ILogger<Readiness> logger)
+{
+    private const string Silent = "the database does not answer";
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
+
+    private readonly Lock asking = new();
+    private Task<string?> database = Task.FromResult<string?>(null);
+    private string said = "";
+
+    /// <summary>Nothing where it is ready.</summary>
+    public async Task<IReadOnlyList<string>> ReasonsAgainstAsync()
+    {
+        string?[] reasons =
+        [
+            draining.HasBegun ? "the service is shutting down" : null,
+            ledger.Waiting >= options.Value.QueueLimit ? "the queue is full" : null,
+            await AskDatabaseAsync(),
+        ];
+        var against = reasons.OfType<string>().ToList();
+        Say(string.Join("; ", against));
+        return against;
+    }
+
+    private async Task<string?> AskDatabaseAsync()
+    {
+        Task<string?> answer;
+        lock (asking)
+        {
+            if (database.IsCompleted)
+            {
+                // One at a time, and on a thread of its own: Npgsql waits for a database that hangs on the thread that asked it.
+                database = Task.Factory.StartNew(Ask, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            }
+
+            answer = database;
+        }
+
+        try
+        {
+            return await answer.WaitAsync(Patience);
+        }
+        catch (TimeoutException)
+        {
+            return Silent;
+        }
+    }
+
+    private string? Ask()
+    {
+        try
+        {
+            return Migrations.Missing(dataSource) is [var first, ..] missing
+                ? $"the schema is older than this build: {missing.Count} scripts are missing, the first is {first}"
+                : null;
+        }
+        catch (Exception exception) when (Database.IsTransient(exception))
+        {
+            return Silent;
+        }
+        catch (PostgresException exception)
+        {
+            return $"the database refuses this service the book (SQLSTATE {exception.SqlState})";
+        }
+    }
+
+    private void Say(string against)
+    {
+        if (Interlocked.Exchange(ref said, against) == against)
+        {
+            return;
+        }
+
+        if (against.Length > 0)
+        {
+            LogUnready(against);
+        }
+        else
+        {
+            LogReady();
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "Not ready, and asks for no new work: {Reasons}.")]
+    private partial void LogUnready(string reasons);
+
+    [LoggerMessage(LogLevel.Information, "Ready again.")]
+    private partial void LogReady();
+}

@@ -1,0 +1,130 @@
+using System.Diagnostics;
+using System.Net;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>What a load balancer is told, and how soon.</summary>
+public sealed class HealthTests(TestDatabase database)
+{
+    [Fact]
+    public async Task A_running_service_is_live_and_ready()
+    {
+        await using var bank = new Bank(database);
+
+        (await bank.GetAsync("/health/live")).Text.Should().Be("""{"status":"live","reasons":[]}""");
+        (await bank.GetAsync("/health/ready")).Text.Should().Be("""{"status":"ready","reasons":[]}""");
+    }
+
+    [Fact]
+    public async Task While_the_database_hangs_it_says_so_within_a_second_and_is_ready_when_it_goes_on()
+    {
+        await using var proxy = new CommitProxy(database.ConnectionString);
+        await using var service = new Instance(proxy.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__RetrySeconds", "4"));
+        await service.StartAsync();
+        var account = await service.OpenAsync("1");
+        proxy.Hang();
+        // Others are in the middle of it: as many reads as there are connections, and a posting.
+        var others = Enumerable.Range(0, 100).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")).Append(service.DepositAsync(account, "1", "the-key")).ToList();
+
+        // Long enough for all that times out to do so.
+        for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since) < TimeSpan.FromSeconds(12);)
+        {
+            var asked = Stopwatch.GetTimestamp();
+            var reply = await service.GetAsync("/health/ready");
+            Stopwatch.GetElapsedTime(asked).Should().BeLessThan(TimeSpan.FromSeconds(1));
+            reply.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+            Reasons(reply).Should().Equal("the database does not answer");
+            (await service.GetAsync("/health/live"))["status"].Should().Be("live");
+        }
+
+        others.Take(100).Should().OnlyContain(reply => reply.IsCompleted);
+        proxy.GoOn();
+        await ReadyAsync(service);
+        (await Task.WhenAll(others.Take(100))).Should().OnlyContain(reply => reply.Code == "database_unavailable");
+        (await service.DepositAsync(account, "1", "the-key")).Status.Should().Be(HttpStatusCode.Created);
+        (await service.GetAsync($"/api/get_one_account?account_id={account}"))["balance"].Should().Be("2.00");
+        service.Errors.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task A_schema_that_lacks_a_script_of_this_build_is_not_ready_and_one_with_a_later_script_is()
+    {
+        await using var bank = new Bank(database);
+
+        await bank.ExecuteAsync("UPDATE schema_version SET scriptname = '9999_later.sql' WHERE scriptname = '0004_ledger_head.sql';");
+        var older = await bank.GetAsync("/health/ready");
+        await bank.ExecuteAsync("INSERT INTO schema_version (scriptname, applied) VALUES ('0004_ledger_head.sql', now());");
+        var newer = await bank.GetAsync("/health/ready");
+
+        older.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+        Reasons(older).Should().Equal("the schema is older than this build: 1 scripts are missing, the first is 0004_ledger_head.sql");
+        newer.Status.Should().Be(HttpStatusCode.OK);
+        bank.Complaints.Should().ContainSingle().Which.Should().Contain("Not ready").And.Contain("0004_ledger_head.sql");
+    }
+
+    [Fact]
+    public async Task A_book_that_the_service_may_not_read_is_not_ready()
+    {
+        await using var bank = new Bank(database);
+
+        await bank.ExecuteAsync("ALTER TABLE schema_version RENAME TO gone;");
+        var reply = await bank.GetAsync("/health/ready");
+
+        reply.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+        Reasons(reply).Should().Equal("the database refuses this service the book (SQLSTATE 42P01)");
+    }
+
+    [Fact]
+    public async Task A_full_queue_is_not_ready_and_is_again_when_it_has_room()
+    {
+        await using var bank = new Bank(database, null, ("Banking:QueueLimit", "3"));
+        await using var book = new Book(database.ConnectionString, bank.Book);
+        var account = await bank.OpenAsync();
+        var head = await book.HoldAsync(Book.HeadSql);
+        // One more than there is room for: when it is refused, the others wait.
+        var sent = Enumerable.Range(0, 4).Select(_ => bank.DepositAsync(account, "1")).ToList();
+        var refused = await Task.WhenAny(sent);
+
+        var full = await bank.GetAsync("/health/ready");
+        await head.DisposeAsync();
+        await Task.WhenAll(sent);
+        var empty = await bank.GetAsync("/health/ready");
+
+        (await refused).Code.Should().Be("overloaded");
+        full.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
+        Reasons(full).Should().Equal("the queue is full");
+        empty.Status.Should().Be(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task The_image_asks_itself_and_tells_by_its_exit_code()
+    {
+        await using var service = new Instance(database.ConnectionString, $"book_{Guid.NewGuid():N}");
+        await service.StartAsync();
+        await using var book = new Book(database.ConnectionString, service.Book);
+        (string, string)[] here = [("ASPNETCORE_URLS", $"https://*:1;http://+:{service.Address.Port}")];
+
+        var ready = await Run.ProgramAsync(["health"], here);
+        await book.ScalarAsync<int>("DELETE FROM schema_version;");
+        var unready = await Run.ProgramAsync(["health"], here);
+        var nobody = await Run.ProgramAsync(["health"], ("ASPNETCORE_URLS", ""), ("ASPNETCORE_HTTP_PORTS", "1"));
+
+        ready.Should().Be(new Run(0, "{\"status\":\"ready\",\"reasons\":[]}\n", ""));
+        unready.ExitCode.Should().Be(1);
+        unready.Output.Should().Contain("the schema is older than this build");
+        nobody.ExitCode.Should().Be(1);
+        nobody.Errors.Should().Contain("No answer from localhost:1");
+    }
+
+    private static async Task ReadyAsync(Instance service)
+    {
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while ((await service.GetAsync("/health/ready")).Status != HttpStatusCode.OK)
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static IEnumerable<string?> Reasons(Reply reply) => reply.Body.GetProperty("reasons").EnumerateArray().Select(reason => reason.GetString());
+}
