@@ -3,14 +3,25 @@ namespace Banking.Api;
 /// <summary>The subcommand <c>health</c>: the image's own health check, as it has no shell to run one.</summary>
 internal static class HealthCommand
 {
-    public const string Usage = """
+    private const string Usage = """
         health
           Asks the service of this container, at ASPNETCORE_URLS or ASPNETCORE_HTTP_PORTS, whether it is ready.
-        Exit code: 0 ready, 1 not, or there is no answer.
+        Exit code: 0 ready, 1 not, or there is no answer, 2 wrong options.
         """;
 
-    public static async Task<int> RunAsync()
+    public static async Task<int> RunAsync(string[] options)
     {
+        switch (options)
+        {
+            case []:
+                break;
+            case ["--help"]:
+                Console.WriteLine(Usage);
+                return 0;
+            default:
+                return await Commands.RefuseAsync("health", options[0], Usage);
+        }
+
         var address = Environment.GetEnvironmentVariable("ASPNETCORE_URLS")?.Split(';').FirstOrDefault(url => url.StartsWith("http://", StringComparison.Ordinal))
             ?? $"http://*:{Environment.GetEnvironmentVariable("ASPNETCORE_HTTP_PORTS")?.Split(';')[0] ?? "8080"}";
         var binding = BindingAddress.Parse(address);

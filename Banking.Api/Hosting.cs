@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Banking.Data;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -51,9 +52,16 @@ internal static partial class Hosting
                 app.LimitConnections();
                 var database = app.Services.GetRequiredService<BookDatabase>();
                 await database.FindAsync();
-                await database.MigrateAsync();
-                Settings.Check(app.Services.GetRequiredService<IOptions<BankingOptions>>().Value, app.Services.GetRequiredService<Currencies>());
-                _ = app.Services.GetRequiredService<Ledger>();
+                await database.WhenItAnswersAsync(async () =>
+                {
+                    foreach (var script in await database.MigrateAsync())
+                    {
+                        LogApplied(app.Logger, script, database.Description);
+                    }
+
+                    Settings.Check(app.Services.GetRequiredService<IOptions<BankingOptions>>().Value, app.Services.GetRequiredService<Currencies>());
+                    _ = app.Services.GetRequiredService<Ledger>();
+                });
                 app.Lifetime.ApplicationStarted.Register(() =>
                     LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
                 await app.RunAsync();
@@ -74,14 +82,20 @@ internal static partial class Hosting
     [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
     private static partial void LogCannotStart(ILogger logger, string reason);
 
+    [LoggerMessage(LogLevel.Information, "Applied {Script} to {Database}.")]
+    private static partial void LogApplied(ILogger logger, string script, string database);
+
     [LoggerMessage(LogLevel.Information, "Ready. The data is in {Database}; the docs page is at {Url}/scalar")]
     private static partial void LogReady(ILogger logger, string database, string? url);
 }
 
 /// <summary>The database of this process's book: the one that the settings name or, in Development without one, a PostgreSQL of its own.</summary>
-internal sealed class BookDatabase(
-    IConfiguration configuration, IHostEnvironment environment, IOptions<BankingOptions> options, ILoggerFactory loggers) : IAsyncDisposable
+internal sealed partial class BookDatabase(
+    IConfiguration configuration, IHostEnvironment environment, IOptions<BankingOptions> options, ILogger<BookDatabase> logger) : IAsyncDisposable
 {
+    private static readonly TimeSpan TrialEvery = TimeSpan.FromSeconds(1);
+    private const int TrialsPerWarning = 5;
+
     private readonly BankingOptions settings = options.Value;
     private PrivateCluster? cluster;
 
@@ -110,9 +124,45 @@ internal sealed class BookDatabase(
         }
     }
 
-    /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one.</summary>
-    public Task MigrateAsync() =>
-        Migrations.ApplyAsync(Settings.ConnectionString(configuration, "Migrations") ?? ConnectionString, settings.Schema, loggers.CreateLogger(typeof(Migrations)));
+    /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one, and gives their names.</summary>
+    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(OwnersConnectionString, settings.Schema);
+
+    /// <summary>The scripts that are missing.</summary>
+    public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, settings.Schema);
+
+    /// <summary>Does the work, once a database that can't be reached or isn't up yet answers. What waiting doesn't mend fails at once.</summary>
+    public async Task WhenItAnswersAsync(Func<Task> work)
+    {
+        var since = Stopwatch.GetTimestamp();
+        for (var trial = 0; ; trial++)
+        {
+            try
+            {
+                await work();
+                return;
+            }
+            catch (Exception exception) when (Database.IsTransient(exception))
+            {
+                var reason = exception.InnerException is { } inner ? $"{exception.Message}: {inner.Message}" : exception.Message;
+                if (Stopwatch.GetElapsedTime(since).TotalSeconds >= settings.StartSeconds)
+                {
+                    throw new InvalidOperationException($"The database did not answer within {settings.StartSeconds} s. {reason}.", exception);
+                }
+
+                if (trial % TrialsPerWarning == 0)
+                {
+                    LogWaiting(reason, settings.StartSeconds);
+                }
+
+                await Task.Delay(TrialEvery);
+            }
+        }
+    }
+
+    private string OwnersConnectionString => Settings.ConnectionString(configuration, "Migrations") ?? ConnectionString;
+
+    [LoggerMessage(LogLevel.Warning, "The database does not answer yet: {Reason}. It is tried again every second, for {Seconds} s in all.")]
+    private partial void LogWaiting(string reason, int seconds);
 
     public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

@@ -1,15 +1,12 @@
 using Banking.Api;
 using Banking.Api.Endpoints;
 
-switch (args)
+if (await Commands.RunAsync(args) is { } exitCode)
 {
-    case ["health"]:
-        return await HealthCommand.RunAsync();
-    case ["verify", .. var options]:
-        return await VerifyCommand.RunAsync(options);
+    return exitCode;
 }
 
-var builder = WebApplication.CreateSlimBuilder(args);
+var builder = WebApplication.CreateSlimBuilder([.. args.SkipWhile(argument => argument == "serve")]);
 builder.ListenByDefaultOn("http://localhost:8080");
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that Failures can name the field

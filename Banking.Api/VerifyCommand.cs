@@ -37,8 +37,7 @@ internal static partial class VerifyCommand
                     Console.WriteLine(Usage);
                     return 0;
                 default:
-                    await Console.Error.WriteLineAsync($"verify doesn't know what to make of {arguments[i]}.\n{Usage}");
-                    return 2;
+                    return await Commands.RefuseAsync("verify", arguments[i], Usage);
             }
         }
 

@@ -1,17 +1,21 @@
 using System.Reflection;
 using Dapper;
 using DbUp;
-using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Banking.Data;
 
+/// <summary>A script of <c>sql/</c>.</summary>
+public sealed record Script(string Name, string Sql);
+
 /// <summary>Brings a book's schema to this build's version with the scripts of <c>sql/</c>.</summary>
-public static partial class Migrations
+public static class Migrations
 {
-    private const string LockSql = "SELECT pg_advisory_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
+    private const string LockSql = "SELECT pg_try_advisory_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
 
     private const string SchemaExistsSql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = @schema);";
+
+    private const string JournalExistsSql = "SELECT to_regclass(quote_ident(@schema) || '.schema_version') IS NOT NULL;";
 
     private const string JournalSql = "SELECT scriptname FROM schema_version;";
 
@@ -27,21 +31,53 @@ public static partial class Migrations
         return [.. Scripts.Except(connection.Query<string>(JournalSql, commandTimeout: 1))];
     }
 
-    /// <summary>Applies the scripts that the book's journal doesn't have yet, each in a transaction of its own. Instances that start together wait for each other.</summary>
-    public static async Task ApplyAsync(string connectionString, string schema, ILogger logger)
+    /// <summary>The scripts that <see cref="ApplyAsync"/> would apply, in order. Nothing is changed, and no owner's rights are needed.</summary>
+    public static async Task<IReadOnlyList<Script>> PendingAsync(string connectionString, string schema)
     {
-        // Unpooled: the lock lasts as long as the session, and a pooled one would go on after this method.
-        var settings = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, SearchPath = schema };
-        await using var session = new NpgsqlConnection(settings.ConnectionString);
+        await using var session = await OpenAsync(connectionString, schema);
+        var applied = await session.ExecuteScalarAsync<bool>(JournalExistsSql, new { schema }) ? await session.QueryAsync<string>(JournalSql) : [];
+        return [.. Scripts.Except(applied).Select(name => new Script(name, TextOf(name)))];
+    }
+
+    private static string TextOf(string script)
+    {
+        using var reader = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream(script)!);
+        return reader.ReadToEnd();
+    }
+
+    // Unpooled: the lock lasts as long as the session, and a pooled one would go on after its disposal.
+    private static async Task<NpgsqlConnection> OpenAsync(string connectionString, string schema)
+    {
+        var session = new NpgsqlConnection(SettingsOf(connectionString, schema));
         await session.OpenAsync();
-        await session.ExecuteAsync(new CommandDefinition(LockSql, new { schema }, commandTimeout: 0));
+        return session;
+    }
+
+    private static string SettingsOf(string connectionString, string schema) =>
+        new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, SearchPath = schema }.ConnectionString;
+
+    /// <summary>
+    /// Applies the scripts that the book's journal doesn't have yet, each in a transaction of its own, and gives their names.
+    /// Instances that start together wait for each other.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">A script failed; the message says which and why.</exception>
+    public static async Task<IReadOnlyList<string>> ApplyAsync(string connectionString, string schema)
+    {
+        await using var session = await OpenAsync(connectionString, schema);
+        // Asked for again and again: a statement that waits would hang where the database does, and hold a snapshot meanwhile.
+        while (!await session.ExecuteScalarAsync<bool>(LockSql, new { schema }))
+        {
+            await Task.Delay(200);
+        }
+
         if (!await session.ExecuteScalarAsync<bool>(SchemaExistsSql, new { schema }))
         {
             await session.ExecuteAsync($"CREATE SCHEMA \"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\";");
         }
 
+        var patient = new NpgsqlConnectionStringBuilder(SettingsOf(connectionString, schema)) { CommandTimeout = 0 }; // a script takes as long as it takes
         var result = DeployChanges.To
-            .PostgresqlDatabase(settings.ConnectionString, schema)
+            .PostgresqlDatabase(patient.ConnectionString, schema)
             .JournalToPostgresqlTable(schema, "schema_version")
             .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), IsScript)
             .WithTransactionPerScript()
@@ -52,19 +88,14 @@ public static partial class Migrations
         if (!result.Successful)
         {
             throw new InvalidOperationException(
-                $"Script {result.ErrorScript?.Name} failed and was rolled back; the scripts before it are applied. {result.Error.Message}"
+                (result.ErrorScript is { } script ? $"Script {script.Name} failed and was rolled back; the scripts before it are applied. " : "")
+                + result.Error.Message
                 + (result.Error is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege }
                     ? " Scripts are the owner's to apply: name that role in ConnectionStrings__Migrations."
                     : ""),
                 result.Error);
         }
 
-        foreach (var script in result.Scripts)
-        {
-            LogApplied(logger, script.Name, schema);
-        }
+        return [.. result.Scripts.Select(script => script.Name)];
     }
-
-    [LoggerMessage(LogLevel.Information, "Applied {Script} to schema {Schema}.")]
-    private static partial void LogApplied(ILogger logger, string script, string schema);
 }

@@ -26,7 +26,7 @@ public enum Fault
 internal sealed class CommitProxy : IAsyncDisposable
 {
     private readonly NpgsqlConnectionStringBuilder server;
-    private readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    private readonly TcpListener listener;
     private readonly CancellationTokenSource closed = new();
     private readonly Task accepting;
     private readonly Lock planning = new();
@@ -35,21 +35,24 @@ internal sealed class CommitProxy : IAsyncDisposable
     private volatile bool down;
     private volatile TaskCompletionSource passing = new();
 
-    public CommitProxy(string connectionString)
+    /// <summary>On a port of its own, where none is asked for.</summary>
+    public CommitProxy(string connectionString, int port = 0)
     {
+        listener = new(IPAddress.Loopback, port);
         server = new(connectionString);
         passing.SetResult();
         listener.Start();
-        var address = (IPEndPoint)listener.LocalEndpoint;
         ConnectionString = new NpgsqlConnectionStringBuilder(connectionString)
         {
-            Host = $"{address.Address}",
-            Port = address.Port,
+            Host = $"{IPAddress.Loopback}",
+            Port = Port,
             SslMode = SslMode.Disable,
             GssEncryptionMode = GssEncryptionMode.Disable,
         }.ConnectionString;
         accepting = AcceptAsync();
     }
+
+    public int Port => ((IPEndPoint)listener.LocalEndpoint).Port;
 
     /// <summary>The way to the server that leads through here.</summary>
     public string ConnectionString { get; }

@@ -39,6 +39,9 @@ internal sealed class Instance : IAsyncDisposable
 
     public string Book { get; }
 
+    /// <summary>The program's own, after its name.</summary>
+    public string[] Arguments { get; init; } = [];
+
     public int ProcessId => process!.Id;
 
     /// <summary>What the program said, of all its lives.</summary>
@@ -79,6 +82,16 @@ internal sealed class Instance : IAsyncDisposable
         Start();
         var exited = process!.WaitForExitAsync();
         return await Task.WhenAny(exited, up.Task).WaitAsync(Patience) == exited ? process.ExitCode : null;
+    }
+
+    /// <summary>Completes when it has said something.</summary>
+    public async Task SaidAsync(string words)
+    {
+        using var deadline = new CancellationTokenSource(Patience);
+        while (!Lines.Any(line => line.Contains(words)))
+        {
+            await Task.Delay(20, deadline.Token);
+        }
     }
 
     /// <summary>kill -9.</summary>
@@ -143,9 +156,10 @@ internal sealed class Instance : IAsyncDisposable
         process?.Dispose();
     }
 
-    private void Start()
+    /// <summary>Starts it and waits for nothing.</summary>
+    public void Start()
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll")])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll"), .. Arguments])
         {
             WorkingDirectory = AppContext.BaseDirectory,
             RedirectStandardOutput = true,

@@ -93,6 +93,7 @@ public sealed class SettingsTests(TestDatabase database)
 
     [Theory]
     [InlineData("serve", 1)]
+    [InlineData("migrate", 1)]
     [InlineData("verify", 2)]
     public async Task What_goes_wrong_with_a_good_connection_string_never_shows_its_password(string command, int exitCode)
     {

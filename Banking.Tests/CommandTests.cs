@@ -1,0 +1,136 @@
+using System.Net;
+using Dapper;
+using FluentAssertions;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>What the program can be told to do, run as an operator runs it.</summary>
+public sealed class CommandTests(TestDatabase database)
+{
+    private static readonly string Scripts = Path.Combine(Repository.Folder, "sql");
+
+    private readonly string schema = $"book_{Guid.NewGuid():N}";
+
+    [Theory]
+    [InlineData("serve      bring", "--help")]
+    [InlineData("serve [--urls", "serve", "--help")]
+    [InlineData("migrate [--dry-run]", "migrate", "--help")]
+    [InlineData("verify [--json]", "verify", "--help")]
+    [InlineData("health\n", "health", "--help")]
+    public async Task Each_command_explains_itself(string words, params string[] arguments)
+    {
+        var run = await Run.ProgramAsync(arguments);
+
+        run.ExitCode.Should().Be(0);
+        run.Output.Should().Contain(words);
+        run.Errors.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("migrat", "migrat")]
+    [InlineData("now", "migrate", "now")]
+    [InlineData("--force", "migrate", "--dry-run", "--force")]
+    [InlineData("--quick", "verify", "--quick")]
+    [InlineData("--port", "health", "--port")]
+    public async Task What_it_does_not_know_is_named_and_nothing_is_done(string named, params string[] arguments)
+    {
+        var run = await Run.ProgramAsync(arguments, Settings);
+
+        run.ExitCode.Should().Be(2);
+        run.Output.Should().BeEmpty();
+        run.Errors.Should().Contain($"doesn't know what to make of {named}.").And.Contain("--");
+        (await SchemasAsync()).Should().Be(0);
+    }
+
+    [Fact]
+    public async Task Serve_takes_the_options_of_aspnet_and_any_setting()
+    {
+        var elsewhere = new Uri($"http://127.0.0.1:{Ports.Free()}/");
+        await using var service = new Instance(database.ConnectionString, schema)
+        {
+            Arguments = ["serve", "--urls", $"{elsewhere}", "--Banking:QueueLimit", "7"],
+        };
+        await service.StartAsync();
+
+        using var http = new HttpClient { BaseAddress = elsewhere };
+        using var answer = await http.GetAsync("/health/ready");
+
+        answer.StatusCode.Should().Be(HttpStatusCode.OK);
+        service.Lines.Should().Contain(line => line.Contains($"{elsewhere}scalar"));
+    }
+
+    [Fact]
+    public async Task A_dry_run_prints_the_sql_that_is_pending_and_changes_nothing()
+    {
+        var run = await Run.ProgramAsync(["migrate", "--dry-run"], Settings);
+
+        run.ExitCode.Should().Be(0, run.Errors);
+        foreach (var script in Directory.EnumerateFiles(Scripts, "*.sql"))
+        {
+            run.Output.Should().Contain($": {Path.GetFileName(script)}\n").And.Contain(await File.ReadAllTextAsync(script));
+        }
+
+        (await SchemasAsync()).Should().Be(0);
+    }
+
+    [Fact]
+    public async Task Migrate_applies_what_is_pending_once()
+    {
+        var first = await Run.ProgramAsync(["migrate"], Settings);
+        var second = await Run.ProgramAsync(["migrate"], Settings);
+        var dry = await Run.ProgramAsync(["migrate", "--dry-run"], Settings);
+
+        first.Should().Be(new Run(0, string.Concat(Names.Select(name => $"Applied {name}.\n")), ""));
+        second.Should().Be(new Run(0, "", ""));
+        dry.Should().Be(new Run(0, "", ""));
+        await using var bank = new Bank(database, schema);
+        (await bank.OpenAsync("1")).Should().BePositive();
+    }
+
+    [Fact]
+    public async Task Only_the_owner_may_migrate_but_others_see_what_is_pending()
+    {
+        var role = $"reader_{Guid.NewGuid():N}";
+        (await Run.ProgramAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
+        await using var owner = NpgsqlDataSource.Create(database.ConnectionString);
+        await using var session = await owner.OpenConnectionAsync();
+        await session.ExecuteAsync($"""
+            CREATE ROLE {role} LOGIN PASSWORD 'of no use outside this test';
+            GRANT USAGE ON SCHEMA {schema} TO {role};
+            GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
+            DELETE FROM {schema}.schema_version WHERE scriptname = '{Names[^1]}';
+            """);
+        var asReader = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = role, Password = "of no use outside this test" };
+
+        var dry = await Run.ProgramAsync(["migrate", "--dry-run"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
+        var real = await Run.ProgramAsync(["migrate"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
+
+        dry.ExitCode.Should().Be(0, dry.Errors);
+        dry.Output.Should().Contain(Names[^1]).And.NotContain(Names[0]);
+        real.ExitCode.Should().Be(1);
+        real.Errors.Should().Contain("Can't migrate: 42501: permission denied").And.Contain("ConnectionStrings__Migrations").And.NotContain("   at ");
+        await session.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
+    }
+
+    [Fact]
+    public async Task Migrate_says_why_it_can_not()
+    {
+        var run = await Run.ProgramAsync(
+            ["migrate"], ("ConnectionStrings__Banking", $"Host=127.0.0.1;Port={Ports.Free()};Username=banking"), ("Banking__StartSeconds", "0"));
+
+        run.ExitCode.Should().Be(1);
+        run.Errors.Should().Contain("Can't migrate: The database did not answer within 0 s. Failed to connect to 127.0.0.1:").And.NotContain("   at ");
+    }
+
+    private static string[] Names => [.. Directory.EnumerateFiles(Scripts, "*.sql").Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+
+    private (string, string)[] Settings => [("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", schema)];
+
+    private async Task<long> SchemasAsync()
+    {
+        await using var sql = NpgsqlDataSource.Create(database.ConnectionString);
+        await using var session = await sql.OpenConnectionAsync();
+        return await session.ExecuteScalarAsync<long>("SELECT count(*) FROM pg_namespace WHERE nspname = @schema;", new { schema });
+    }
+}

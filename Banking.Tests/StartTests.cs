@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>The real program is started before its database, or with one that it will never get.</summary>
+public sealed class StartTests(TestDatabase database)
+{
+    private readonly string schema = $"book_{Guid.NewGuid():N}";
+
+    [Fact]
+    public async Task Started_before_its_database_it_waits_says_so_and_serves_when_it_is_there()
+    {
+        var (port, connectionString) = await NobodyAsync();
+        await using var service = new Instance(connectionString, schema, ("Banking__StartSeconds", "50"));
+        var started = service.StartAsync();
+        await service.SaidAsync("The database does not answer yet");
+        started.IsCompleted.Should().BeFalse();
+
+        await using var proxy = new CommitProxy(database.ConnectionString, port);
+        await started;
+
+        service.FailedStarts.Should().Be(0);
+        (await service.OpenAsync("1")).Should().BePositive();
+        service.Lines.Count(line => line.Contains("does not answer yet")).Should().BeLessThan(4, "an operator needs no line a second");
+        service.Errors.Should().BeEmpty();
+    }
+
+    [Fact]
+    public async Task Told_to_stop_while_it_waits_it_ends_at_once()
+    {
+        var (_, connectionString) = await NobodyAsync();
+        await using var service = new Instance(connectionString, schema, ("Banking__StartSeconds", "3600"));
+        service.Start();
+        await service.SaidAsync("The database does not answer yet");
+
+        await service.TerminateAsync();
+
+        (await service.ExitCodeAsync(TimeSpan.FromSeconds(5))).Should().NotBe(0);
+    }
+
+    [Theory]
+    [InlineData(false, "Failed to connect to 127.0.0.1:")]
+    [InlineData(true, "")]
+    public async Task Without_its_database_it_gives_up_in_time_and_says_why(bool hangs, string reason)
+    {
+        await using var proxy = new CommitProxy(database.ConnectionString);
+        proxy.Hang();
+        var connectionString = hangs ? $"{proxy.ConnectionString};Timeout=1" : (await NobodyAsync()).ConnectionString;
+
+        var since = Stopwatch.GetTimestamp();
+        var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "2"));
+
+        run.ExitCode.Should().Be(1);
+        Stopwatch.GetElapsedTime(since).Should().BeGreaterThan(TimeSpan.FromSeconds(2)).And.BeLessThan(TimeSpan.FromSeconds(20));
+        run.Output.Should().Contain("Can't start: The database did not answer within 2 s. " + reason).And.NotContain("   at ");
+    }
+
+    [Fact]
+    public async Task A_database_that_refuses_it_is_not_waited_for()
+    {
+        await using var server = await Server.StartNewAsync();
+        await using (var sql = new Book(server.ConnectionString, "public"))
+        {
+            await sql.ScalarAsync<int>("ALTER ROLE postgres PASSWORD 'the right one';");
+            await sql.ScalarAsync<int>($"COPY (SELECT 'host all all all scram-sha-256') TO '{server.Folder}/pg_hba.conf';");
+            await sql.ScalarAsync<bool>("SELECT pg_reload_conf();");
+        }
+
+        var right = $"{server.ConnectionString};Password=the right one";
+        foreach (var (connectionString, reason) in new[]
+        {
+            ($"{server.ConnectionString};Password=the wrong one", "28P01: password authentication failed"),
+            (right.Replace("Database=postgres", "Database=elsewhere", StringComparison.Ordinal), "3D000: database \"elsewhere\" does not exist"),
+        })
+        {
+            var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "3600"));
+
+            run.ExitCode.Should().Be(1);
+            run.Output.Should().Contain($"Can't start: {reason}").And.NotContain("does not answer yet").And.NotContain(" one");
+        }
+
+        (await Run.ProgramAsync(["migrate"], ("ConnectionStrings__Banking", right))).ExitCode.Should().Be(0, "it was the password");
+    }
+
+    /// <summary>A way to the database that nobody opens yet.</summary>
+    private async Task<(int Port, string ConnectionString)> NobodyAsync()
+    {
+        await using var proxy = new CommitProxy(database.ConnectionString, Ports.Free());
+        return (proxy.Port, proxy.ConnectionString);
+    }
+}
