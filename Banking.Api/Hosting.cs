@@ -13,7 +13,6 @@ internal static partial class Hosting
         services.AddOptions<BankingOptions>()
             .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // first, as the binder's own words name no rule
             .BindConfiguration("Banking");
-        services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5)); // whatever hangs, SIGTERM ends it within ten
         services.AddSingleton<Draining>();
         services.AddHostedService(provider => provider.GetRequiredService<Draining>());
         services.AddSingleton<BookDatabase>();
@@ -50,6 +49,7 @@ internal static partial class Hosting
             {
                 app.CheckIdentity();
                 app.LimitConnections();
+                app.LimitShutdown();
                 var database = app.Services.GetRequiredService<BookDatabase>();
                 await database.FindAsync();
                 await database.WhenItAnswersAsync(async () =>
@@ -74,6 +74,11 @@ internal static partial class Hosting
             }
         }
     }
+
+    /// <summary>Whatever hangs, draining is followed by five seconds at most: four for those who still wait, one for the ledger.</summary>
+    private static void LimitShutdown(this WebApplication app) =>
+        app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout =
+            TimeSpan.FromSeconds(app.Services.GetRequiredService<IOptions<BankingOptions>>().Value.DrainSeconds + 4);
 
     /// <summary>A reason not to start that its message alone explains: a setting, the database, the machine.</summary>
     public static bool IsForTheOperator(Exception exception) =>

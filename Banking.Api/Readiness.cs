@@ -9,7 +9,7 @@ internal sealed partial class Readiness(
     NpgsqlDataSource dataSource, Ledger ledger, Draining draining, IOptions<BankingOptions> options, ILogger<Readiness> logger)
 {
     private const string Silent = "the database does not answer";
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(600);
 
     private readonly Lock asking = new();
     private Task<string?> database = Task.FromResult<string?>(null);

@@ -102,6 +102,15 @@ internal sealed class Instance : IAsyncDisposable
         await process.WaitForExitAsync();
     }
 
+    /// <summary>Asks it to stop, and starts it again when it has.</summary>
+    public async Task RestartAsync()
+    {
+        up = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await TerminateAsync();
+        await process!.WaitForExitAsync().WaitAsync(Patience);
+        await StartAsync();
+    }
+
     /// <summary>Asks it to stop.</summary>
     public async Task TerminateAsync()
     {

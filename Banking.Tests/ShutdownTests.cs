@@ -11,11 +11,13 @@ public sealed class ShutdownTests : IAsyncDisposable
     private const int Waiting = 100;
     private const string Ready = "GET /health/ready HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n";
 
+    private readonly TestDatabase database;
     private readonly Instance service;
     private readonly Book book;
 
     public ShutdownTests(TestDatabase database)
     {
+        this.database = database;
         var schema = $"book_{Guid.NewGuid():N}";
         (service, book) = (new(database.ConnectionString, schema, ("Banking__QueueLimit", $"{Waiting}")), new(database.ConnectionString, schema));
     }
@@ -29,7 +31,7 @@ public sealed class ShutdownTests : IAsyncDisposable
         var queued = await QueuedAsync(account);
 
         await service.TerminateAsync();
-        await RefusedAsync();
+        await RefusedAsync(service);
         queued.Should().OnlyContain(reply => !reply.IsCompleted);
         await head.DisposeAsync();
 
@@ -43,14 +45,31 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task After_the_longest_draining_there_is_still_time_for_those_who_wait()
+    {
+        await using var patient = new Instance(database.ConnectionString, service.Book, ("Banking__DrainSeconds", "5"));
+        await patient.StartAsync();
+        var account = await patient.OpenAsync();
+        await using var head = await book.HoldAsync(Book.HeadSql);
+        var waiting = patient.DepositAsync(account, "1");
+
+        await patient.TerminateAsync();
+        await RefusedAsync(patient);
+        await head.DisposeAsync();
+
+        (await waiting).ShouldBeCreated();
+        (await patient.ExitCodeAsync(TimeSpan.FromSeconds(10))).Should().Be(0);
+    }
+
+    [Fact]
     public async Task Told_to_stop_it_says_that_it_is_not_ready_before_it_refuses_anybody()
     {
         await service.StartAsync();
-        (await NewcomerAsync(Ready)).Should().StartWith("HTTP/1.1 200");
+        (await NewcomerAsync(service, Ready)).Should().StartWith("HTTP/1.1 200");
 
         await service.TerminateAsync();
         var heard = new List<string>();
-        while (await NewcomerAsync(Ready) is { } answer)
+        while (await NewcomerAsync(service, Ready) is { } answer)
         {
             heard.Add(answer);
         }
@@ -173,17 +192,17 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     /// <summary>Returns when nobody new is let in.</summary>
-    private async Task RefusedAsync()
+    private static async Task RefusedAsync(Instance service)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
-        while (await NewcomerAsync("GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is not null)
+        while (await NewcomerAsync(service, "GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is not null)
         {
             deadline.Token.ThrowIfCancellationRequested();
         }
     }
 
     /// <summary>What a client with a new connection is answered; null where it is refused.</summary>
-    private async Task<string?> NewcomerAsync(string request)
+    private static async Task<string?> NewcomerAsync(Instance service, string request)
     {
         using var client = new TcpClient();
         try

@@ -1,0 +1,113 @@
+using System.Collections.Concurrent;
+using System.Net;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>Two instances of one book are restarted in turn under load, as an update does, and no client notices.</summary>
+public sealed class RollingRestartTests(TestDatabase database)
+{
+    [Fact]
+    public async Task Restarted_in_turn_under_load_no_request_fails()
+    {
+        var schema = $"book_{Guid.NewGuid():N}";
+        await using var one = new Instance(database.ConnectionString, schema);
+        await using var other = new Instance(database.ConnectionString, schema);
+        await using var book = new Book(database.ConnectionString, schema);
+        await Task.WhenAll(one.StartAsync(), other.StartAsync());
+        var account = await one.OpenAsync();
+        using var balancer = new Balancer(one, other);
+        var replies = new ConcurrentQueue<(Instance By, Reply Reply)>();
+        var failures = new ConcurrentQueue<string>();
+        using var enough = new CancellationTokenSource();
+        var clients = Enumerable.Range(0, 8).Select(_ => Task.Run(async () =>
+        {
+            while (!enough.IsCancellationRequested)
+            {
+                try
+                {
+                    var by = balancer.Next();
+                    replies.Enqueue((by, await by.DepositAsync(account, "1", Guid.NewGuid().ToString()))); // sent once
+                }
+                catch (Exception exception) when (exception is HttpRequestException or InvalidOperationException)
+                {
+                    failures.Enqueue(exception.ToString());
+                    return;
+                }
+            }
+        })).ToList();
+
+        foreach (var instance in new[] { one, other, one, other })
+        {
+            await ServedAsync(instance);
+            await instance.RestartAsync();
+        }
+
+        await ServedAsync(other);
+        await enough.CancelAsync();
+        await Task.WhenAll(clients);
+
+        failures.Should().BeEmpty();
+        replies.Should().OnlyContain(served => served.Reply.Status == HttpStatusCode.Created && !served.Reply.Replayed);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{replies.Count} requests, {replies.Count(served => served.By == one)} of them served by the one and the rest by the other.");
+        (await book.PostingsAsync()).Should().HaveCount(replies.Count);
+        (await book.FailedChecksAsync()).Should().BeEmpty();
+        one.Errors.Concat(other.Errors).Should().BeEmpty();
+
+        // Both are in turn, and have served more since.
+        async Task ServedAsync(Instance instance)
+        {
+            using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+            var (before, since) = (replies.Count, replies.Count(served => served.By == instance));
+            while (failures.IsEmpty && (replies.Count < before + 200 || replies.Count(served => served.By == instance) < since + 50))
+            {
+                await Task.Delay(50, deadline.Token);
+            }
+        }
+    }
+
+    /// <summary>Gives each request to the next instance that is ready. It asks them ten times a second and, as load balancers do, believes the third "no" in a row.</summary>
+    private sealed class Balancer : IDisposable
+    {
+        private readonly Instance[] instances;
+        private readonly CancellationTokenSource closed = new();
+        private Instance[] ready;
+        private int turn;
+
+        public Balancer(params Instance[] instances)
+        {
+            this.instances = ready = instances;
+            _ = Task.Run(AskAsync);
+        }
+
+        public Instance Next() => Volatile.Read(ref ready) is { Length: > 0 } some
+            ? some[(Interlocked.Increment(ref turn) & int.MaxValue) % some.Length]
+            : throw new InvalidOperationException("No instance is ready.");
+
+        public void Dispose() => closed.Cancel();
+
+        private async Task AskAsync()
+        {
+            using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+            var refusals = new int[instances.Length];
+            while (await timer.WaitForNextTickAsync(closed.Token))
+            {
+                var answers = await Task.WhenAll(instances.Select(IsReadyAsync));
+                refusals = [.. refusals.Select((before, i) => answers[i] ? 0 : before + 1)];
+                Volatile.Write(ref ready, [.. instances.Where((_, i) => refusals[i] < 3)]);
+            }
+        }
+
+        private static async Task<bool> IsReadyAsync(Instance instance)
+        {
+            try
+            {
+                return (await instance.GetAsync("/health/ready")).Status == HttpStatusCode.OK;
+            }
+            catch (HttpRequestException)
+            {
+                return false;
+            }
+        }
+    }
+}
