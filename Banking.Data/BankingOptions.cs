@@ -79,9 +79,6 @@ public sealed class BankingOptions
     [Range(0, 5)]
     public int DrainSeconds { get; init; } = 1;
 
-    /// <summary>Whether, outside Development, the service may run without asking anybody for a token.</summary>
-    public bool AllowAnonymous { get; init; }
-
     /// <summary>The folder of the embedded PostgreSQL, used in Development when no connection string is set.</summary>
     [RegularExpression("^.+$", ErrorMessage = "the path of a folder")]
     public string? DataFolder { get; init; }
