@@ -15,7 +15,7 @@ internal sealed record Run(int ExitCode, string Output, string Errors)
             WorkingDirectory = AppContext.BaseDirectory,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-            Environment = { ["ASPNETCORE_ENVIRONMENT"] = "Production", ["ASPNETCORE_URLS"] = "http://127.0.0.1:0" },
+            Environment = { ["ASPNETCORE_ENVIRONMENT"] = "Production", ["Banking__AllowAnonymous"] = "true", ["ASPNETCORE_URLS"] = "http://127.0.0.1:0" },
         };
         foreach (var (name, value) in settings)
         {
