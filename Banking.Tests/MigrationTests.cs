@@ -96,7 +96,8 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
 
         opening[0].Should().StartWith($"-- {Path.GetFileNameWithoutExtension(script)}: ");
         opening.Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries).ElementAtOrDefault(1))
-            .Where(word => word is "Why" or "Locks" or "Undo").Should().Equal("Why", "Locks", "Undo");
+            .Where(word => word is "Why" or "Locks" or "Older" or "Undo").Should().Equal("Why", "Locks", "Older", "Undo");
+        opening.Should().ContainSingle(line => line.StartsWith("-- Older  Safe: ") || line.StartsWith("-- Older  Not safe: "));
     }
 
     [Theory]

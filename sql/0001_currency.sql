@@ -4,6 +4,7 @@
 --        The rows are ISO 4217's active codes that have a minor unit, as of 2026-01-01. Metals, baskets and
 --        test codes (XAU, XDR, XTS ...) have none there and can't be held in an account.
 -- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE currency;
 
 CREATE TABLE currency (

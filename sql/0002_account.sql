@@ -5,6 +5,7 @@
 --        goes to it, so that the balances of a currency always sum to zero. Its id is the currency's numeric code;
 --        customers' ids start at 1000.
 -- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE account;
 
 CREATE TABLE account (

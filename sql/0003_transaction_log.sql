@@ -5,6 +5,7 @@
 --        their ids have no gaps and follow the order of commits, so a reader who asks for
 --        "transaction_id > the last one I saw" never misses one.
 -- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE transaction_log;
 
 CREATE TABLE transaction_log (

@@ -4,6 +4,7 @@
 --        another, transaction ids have no gaps and are in commit order, and no two of them can deadlock over accounts.
 --        The service posts hundreds of requests per transaction, which is what makes one lock for all of them cheap.
 -- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE ledger_head;
 
 CREATE TABLE ledger_head (

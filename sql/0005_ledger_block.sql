@@ -5,6 +5,7 @@
 --        removed, added or renumbered breaks the chain at its block; rewriting the whole chain after it changes the head,
 --        which an outsider can keep (GET /api/audit_head) and compare later (verify --against).
 -- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE ledger_block; DROP FUNCTION ledger_block_hash;
 
 CREATE TABLE ledger_block (

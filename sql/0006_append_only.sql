@@ -6,6 +6,7 @@
 --        reaches the rows by another way (a parent table, logical replication).
 --        A mistake in the log is corrected by a new posting in the other direction.
 -- Locks  SHARE ROW EXCLUSIVE on each table, for an instant: waits for running writes, and writes wait for it.
+-- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP FUNCTION refuse_change() CASCADE;   -- drops the triggers too
 
 CREATE FUNCTION refuse_change() RETURNS trigger
