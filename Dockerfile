@@ -8,12 +8,22 @@ RUN dotnet restore Banking.Api --locked-mode
 COPY sql sql
 COPY Banking.Data Banking.Data
 COPY Banking.Api Banking.Api
-RUN dotnet publish Banking.Api -c Release --no-restore -o /app
+RUN dotnet publish Banking.Api -c Release --no-restore -o /app -p:UseAppHost=false
 
 # No shell, no package manager, not root.
 FROM mcr.microsoft.com/dotnet/aspnet:10.0-noble-chiseled
+ARG VERSION=0.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Core Banking" \
+      org.opencontainers.image.description="A small transaction engine beside one PostgreSQL." \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
 WORKDIR /app
 COPY --from=build /app .
+USER $APP_UID
+# The runtime's diagnostics port would be a file in /tmp: nothing is written, so that the file system may be read-only.
+ENV DOTNET_EnableDiagnostics=0
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s CMD ["dotnet", "Banking.Api.dll", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["dotnet", "Banking.Api.dll", "health"]
 ENTRYPOINT ["dotnet", "Banking.Api.dll"]
+CMD ["serve"]

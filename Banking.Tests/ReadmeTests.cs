@@ -1,10 +1,11 @@
+using System.Text.RegularExpressions;
 using Banking.Api;
 using Banking.Data;
 using FluentAssertions;
 
 namespace Banking.Tests;
 
-public sealed class ReadmeTests
+public sealed partial class ReadmeTests
 {
     private static readonly string Readme = File.ReadAllText(Path.Combine(Repository.Folder, "README.md"));
 
@@ -39,4 +40,18 @@ public sealed class ReadmeTests
             Readme.Should().Contain(value is null ? $"| `Banking__{setting.Name}` |" : $"| `Banking__{setting.Name}` | `{value}` |");
         }
     }
+
+    [Theory]
+    [InlineData("README.md")]
+    [InlineData("compose.yaml")]
+    [InlineData("deploy/kubernetes.yaml")]
+    public void Every_setting_that_is_shown_exists(string file)
+    {
+        var shown = Setting().Matches(File.ReadAllText(Path.Combine(Repository.Folder, file))).Select(match => match.Groups[1].Value).ToHashSet();
+
+        shown.Should().NotBeEmpty().And.BeSubsetOf(typeof(BankingOptions).GetProperties().Select(property => property.Name));
+    }
+
+    [GeneratedRegex("Banking__([A-Za-z]+)")]
+    private static partial Regex Setting();
 }
