@@ -13,21 +13,18 @@ internal static partial class Hosting
         services.AddOptions<BankingOptions>()
             .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // first, as the binder's own words name no rule
             .BindConfiguration("Banking");
+        services.AddSingleton(provider => provider.GetRequiredService<IOptions<BankingOptions>>().Value);
         services.AddSingleton<Draining>();
         services.AddHostedService(provider => provider.GetRequiredService<Draining>());
         services.AddSingleton<BookDatabase>();
         services.AddSingleton(provider => Database.Connect(
-            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<IOptions<BankingOptions>>().Value));
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<BankingOptions>()));
         services.AddSingleton(provider => Currencies.Load(provider.GetRequiredService<NpgsqlDataSource>()));
         services.AddSingleton<Accounts>();
         services.AddSingleton<Transactions>();
         services.AddSingleton<History>();
         services.AddSingleton<AuditHeads>();
-        services.AddSingleton(provider => new Ledger(
-            provider.GetRequiredService<NpgsqlDataSource>(),
-            provider.GetRequiredService<Currencies>(),
-            provider.GetRequiredService<IOptions<BankingOptions>>().Value,
-            provider.GetRequiredService<ILogger<Ledger>>()));
+        services.AddSingleton<Ledger>();
         services.AddSingleton<Readiness>();
     }
 

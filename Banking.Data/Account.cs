@@ -1,4 +1,3 @@
-using Dapper;
 using Npgsql;
 
 namespace Banking.Data;
@@ -14,7 +13,7 @@ public sealed record Account(
     DateTime CreatedAt);
 
 /// <summary>Reads accounts.</summary>
-public sealed class Accounts(NpgsqlDataSource dataSource)
+public sealed class Accounts(NpgsqlDataSource dataSource, BankingOptions options)
 {
     private const string GetSql = """
         SELECT account_id
@@ -25,12 +24,11 @@ public sealed class Accounts(NpgsqlDataSource dataSource)
              , overdraft_limit
              , created_at
           FROM account
-         WHERE account_id = @account_id;
+         WHERE account_id = ANY (@ids);
         """;
 
+    private readonly Lookup<Account> byId = new(dataSource, options, GetSql, account => account.AccountId);
+
     /// <summary>The account, or null where there is none with that id.</summary>
-    public Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken) => dataSource.ReadAsync(
-        (connection, cancellation) => connection.QuerySingleOrDefaultAsync<Account>(
-            new CommandDefinition(GetSql, new { account_id = accountId }, commandTimeout: 0, cancellationToken: cancellation)),
-        cancellationToken);
+    public Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken) => byId.FindAsync(accountId, cancellationToken);
 }

@@ -9,6 +9,7 @@ public sealed record Entry(
     string Type,
     string Direction,
     decimal Amount,
+    string Currency,
     decimal BalanceAfter,
     long CounterpartyAccountId,
     string? Reference,
@@ -16,7 +17,7 @@ public sealed record Entry(
     DateTime CreatedAt);
 
 /// <summary>One page of an account's entries, newest first. <c>Next</c> is where the following page starts, or null on the last one.</summary>
-public sealed record HistoryPage(string Currency, IReadOnlyList<Entry> Entries, long? Next);
+public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 
 /// <summary>Reads accounts' entries a page at a time.</summary>
 public sealed class History(NpgsqlDataSource dataSource)
@@ -25,14 +26,11 @@ public sealed class History(NpgsqlDataSource dataSource)
     // the same at any depth. Both columns are compared and sorted as one pair, which no other index can serve: asked for
     // "account_id = x ORDER BY transaction_id", the planner may walk the whole log by its primary key, looking for x.
     private const string PageSql = """
-        SELECT currency
-          FROM account
-         WHERE account_id = @account_id;
-
         (SELECT transaction_id
               , type
               , 'debit' AS direction
               , amount
+              , currency
               , from_balance_after AS balance_after
               , to_account_id AS counterparty_account_id
               , reference
@@ -48,6 +46,7 @@ public sealed class History(NpgsqlDataSource dataSource)
               , type
               , 'credit'
               , amount
+              , currency
               , to_balance_after
               , from_account_id
               , reference
@@ -62,6 +61,12 @@ public sealed class History(NpgsqlDataSource dataSource)
          LIMIT @rows;
         """;
 
+    private const string ExistsSql = """
+        SELECT EXISTS (SELECT
+                         FROM account
+                        WHERE account_id = @account_id);
+        """;
+
     /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null where there is no such account.</summary>
     public Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
         dataSource.ReadAsync((connection, cancellation) => PageAsync(connection, accountId, limit, before, cancellation), cancellationToken);
@@ -71,21 +76,20 @@ public sealed class History(NpgsqlDataSource dataSource)
     {
         // One row more than asked for tells whether there is a next page.
         var parameters = new { account_id = accountId, before, rows = limit + 1 };
-        using var results = await connection.QueryMultipleAsync(
+        var entries = (List<Entry>)await connection.QueryAsync<Entry>(
             new CommandDefinition(PageSql, parameters, commandTimeout: 0, cancellationToken: cancellationToken));
-        var currency = await results.ReadSingleOrDefaultAsync<string>();
-        if (currency is null)
+        if (entries.Count == 0 && !await connection.ExecuteScalarAsync<bool>(
+            new CommandDefinition(ExistsSql, parameters, commandTimeout: 0, cancellationToken: cancellationToken)))
         {
             return null;
         }
 
-        var entries = (List<Entry>)await results.ReadAsync<Entry>();
         if (entries.Count <= limit)
         {
-            return new(currency, entries, Next: null);
+            return new(entries, Next: null);
         }
 
         entries.RemoveAt(limit);
-        return new(currency, entries, Next: entries[^1].TransactionId);
+        return new(entries, Next: entries[^1].TransactionId);
     }
 }

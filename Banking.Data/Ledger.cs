@@ -257,21 +257,21 @@ public sealed partial class Ledger : IAsyncDisposable
           FROM unnest(@changed_ids, @changed_balances) AS changed (account_id, balance)
          WHERE account.account_id = changed.account_id;
 
-        INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
-        SELECT @last_transaction_id
-             , last_hash
-             , ledger_block_hash(last_hash, last_transaction_id, @last_transaction_id)
-             , @now
-          FROM ledger_head
-         WHERE only_row;
-
+        WITH block AS (
+            INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
+            SELECT @last_transaction_id
+                 , last_hash
+                 , ledger_block_hash(last_hash, last_transaction_id, @last_transaction_id)
+                 , @now
+              FROM ledger_head
+             WHERE only_row
+            RETURNING last_transaction_id, hash, created_at)
         UPDATE ledger_head
            SET last_transaction_id = block.last_transaction_id
              , last_created_at = block.created_at
              , last_hash = block.hash
-          FROM ledger_block AS block
-         WHERE only_row
-           AND block.last_transaction_id = @last_transaction_id;
+          FROM block
+         WHERE only_row;
         """;
 
     // Changes nothing, but makes the commit after it wait until everything before it is as durable as itself.
@@ -416,7 +416,7 @@ public sealed partial class Ledger : IAsyncDisposable
                 last_transaction_id = head.LastTransactionId + posted.Count,
             },
             transaction);
-        var expected = opened.Count + changed.Count + posted.Count + (posted.Count > 0 ? 2 : 0); // the block and the head
+        var expected = opened.Count + changed.Count + posted.Count + (posted.Count > 0 ? 1 : 0); // the head, with its block
         if (rows != expected)
         {
             throw new InvalidOperationException($"A batch wrote {rows} rows where it decided on {expected}; it is rolled back.");

@@ -1,4 +1,3 @@
-using Dapper;
 using Npgsql;
 
 namespace Banking.Data;
@@ -18,7 +17,7 @@ public sealed record Transaction(
     DateTime CreatedAt);
 
 /// <summary>Reads single rows of the log.</summary>
-public sealed class Transactions(NpgsqlDataSource dataSource)
+public sealed class Transactions(NpgsqlDataSource dataSource, BankingOptions options)
 {
     private const string GetSql = """
         SELECT transaction_id
@@ -33,12 +32,11 @@ public sealed class Transactions(NpgsqlDataSource dataSource)
              , metadata::text
              , created_at
           FROM transaction_log
-         WHERE transaction_id = @transaction_id;
+         WHERE transaction_id = ANY (@ids);
         """;
 
+    private readonly Lookup<Transaction> byId = new(dataSource, options, GetSql, transaction => transaction.TransactionId);
+
     /// <summary>The transaction, or null where there is none with that id.</summary>
-    public Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken) => dataSource.ReadAsync(
-        (connection, cancellation) => connection.QuerySingleOrDefaultAsync<Transaction>(
-            new CommandDefinition(GetSql, new { transaction_id = transactionId }, commandTimeout: 0, cancellationToken: cancellation)),
-        cancellationToken);
+    public Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken) => byId.FindAsync(transactionId, cancellationToken);
 }

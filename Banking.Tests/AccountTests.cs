@@ -140,5 +140,44 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         accounts.Should().OnlyHaveUniqueItems();
     }
 
+    [Fact]
+    public async Task Accounts_asked_for_at_once_are_each_answered_with_their_own()
+    {
+        var account = await bank.OpenAsync("1");
+        var other = await bank.OpenAsync("2");
+        long[] asked = [account, long.MaxValue, other];
+
+        var replies = await Task.WhenAll(Enumerable.Range(0, 300).Select(number =>
+            bank.GetAsync($"/api/get_one_account?account_id={asked[number % asked.Length]}")));
+
+        for (var number = 0; number < replies.Length; number++)
+        {
+            if (asked[number % asked.Length] == long.MaxValue)
+            {
+                replies[number].ShouldBeProblem(404, "account_not_found");
+            }
+            else
+            {
+                replies[number].Id("account_id").Should().Be(asked[number % asked.Length]);
+                replies[number]["balance"].Should().Be(asked[number % asked.Length] == account ? "1.00" : "2.00");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Whoever_has_an_answer_reads_the_balance_and_the_transaction_that_it_tells()
+    {
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(async _ =>
+        {
+            var account = await bank.OpenAsync();
+            for (var times = 1; times <= 10; times++)
+            {
+                var posted = await bank.DepositAsync(account, "1");
+                (await bank.BalanceAsync(account)).Should().Be($"{times}.00");
+                (await bank.GetAsync(posted.Headers.Location!.ToString())).Text.Should().Be(posted.Text);
+            }
+        }));
+    }
+
     private Task<Reply> OpenAsync(string ownerName) => bank.PostAsync("/api/create_account", new { owner_name = ownerName });
 }

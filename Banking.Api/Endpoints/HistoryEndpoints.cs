@@ -27,8 +27,8 @@ public sealed record EntryResponse(
 /// <summary>A page of an account's entries, newest first. The next cursor asks for the page after it; null on the last one.</summary>
 public sealed record HistoryResponse(long AccountId, IReadOnlyList<EntryResponse> Transactions, string? NextCursor)
 {
-    public static HistoryResponse From(long accountId, HistoryPage page, Currency currency) => new(
-        accountId, [.. page.Entries.Select(entry => EntryResponse.From(entry, currency))],
+    public static HistoryResponse From(long accountId, HistoryPage page, Currencies currencies) => new(
+        accountId, [.. page.Entries.Select(entry => EntryResponse.From(entry, currencies[entry.Currency]))],
         page.Next?.ToString(CultureInfo.InvariantCulture));
 }
 
@@ -54,7 +54,7 @@ internal static class HistoryEndpoints
     {
         var before = cursor is null ? long.MaxValue : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
         return await history.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, before, cancellationToken) is { } page
-            ? TypedResults.Ok(HistoryResponse.From(accountId.Value, page, currencies[page.Currency]))
+            ? TypedResults.Ok(HistoryResponse.From(accountId.Value, page, currencies))
             : Problem.Of("account_not_found", $"There is no account {accountId}.");
     }
 }

@@ -1,0 +1,76 @@
+using System.Threading.Channels;
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>
+/// Finds rows by their ids. Those asked for while a look-up is at the database go together in the next one, where each costs a
+/// fraction of a look-up of its own. A row is read after it was asked for, never before: whoever has a posting's answer sees it.
+/// </summary>
+/// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
+internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions options, string sql, Func<TRow, long> idOf)
+    where TRow : class
+{
+    private const int MostAtATime = 1_000;
+
+    private readonly Channel<Asked> queue = Channel.CreateUnbounded<Asked>(new() { SingleReader = true });
+    private int started;
+
+    /// <summary>The row, or null where there is none with that id.</summary>
+    public Task<TRow?> FindAsync(long id, CancellationToken cancellationToken)
+    {
+        if (Interlocked.Exchange(ref started, 1) == 0)
+        {
+            _ = Task.Run(AnswerAsync, CancellationToken.None);
+        }
+
+        var asked = new Asked(id);
+        queue.Writer.TryWrite(asked);
+        return asked.Answer.Task.WaitAsync(cancellationToken);
+    }
+
+    private async Task AnswerAsync()
+    {
+        while (await queue.Reader.WaitToReadAsync())
+        {
+            var together = new List<Asked>();
+            while (together.Count < MostAtATime && queue.Reader.TryRead(out var asked))
+            {
+                together.Add(asked);
+            }
+
+            try
+            {
+                var rows = await ReadAsync([.. together.Select(asked => asked.Id).Distinct()]);
+                together.ForEach(asked => asked.Answer.SetResult(rows.GetValueOrDefault(asked.Id)));
+            }
+            catch (Exception exception)
+            {
+                together.ForEach(asked => asked.Answer.SetException(exception));
+            }
+        }
+    }
+
+    private async Task<Dictionary<long, TRow>> ReadAsync(long[] ids)
+    {
+        using var late = new CancellationTokenSource(TimeSpan.FromSeconds(options.ReadSeconds));
+        try
+        {
+            var rows = await dataSource.ReadAsync(
+                (connection, cancellation) => connection.QueryAsync<TRow>(
+                    new CommandDefinition(sql, new { ids }, commandTimeout: 0, cancellationToken: cancellation)),
+                late.Token);
+            return rows.ToDictionary(idOf);
+        }
+        catch (OperationCanceledException exception)
+        {
+            throw new TimeoutException("The database did not answer a look-up in time.", exception);
+        }
+    }
+
+    private sealed record Asked(long Id)
+    {
+        public TaskCompletionSource<TRow?> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}
