@@ -1,0 +1,95 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using System.Xml.Linq;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>What the build takes in from others.</summary>
+public sealed partial class SupplyChainTests
+{
+    private const string Generated = "<!-- From here on written by SupplyChainTests. -->\n";
+
+    private static readonly string[] Free = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "PostgreSQL"];
+
+    private static readonly string Cache = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+        ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+
+    private sealed record Package(string Name, string Licence);
+
+    [Fact]
+    public void Every_package_has_a_free_licence()
+    {
+        var packages = PackagesOf("Banking.Api", "Banking.Data", "Banking.Tests", "bench/Banking.Bench");
+
+        packages.Should().NotBeEmpty().And.OnlyContain(package => Free.Contains(package.Licence));
+    }
+
+    [Fact]
+    public async Task Every_package_is_listed_with_its_licence()
+    {
+        var (agreed, received) = (Path.Combine(Repository.Folder, "docs", "licences.md"), Path.Combine(Repository.Folder, "docs", "licences.received.md"));
+        var text = await File.ReadAllTextAsync(agreed);
+        var shipped = PackagesOf("Banking.Api", "Banking.Data");
+        var others = PackagesOf("Banking.Tests", "bench/Banking.Bench").Except(shipped);
+
+        var list = text[..text.IndexOf(Generated, StringComparison.Ordinal)] + Generated
+            + Table("In the image", shipped) + Table("Only in the tests and the benchmark", others);
+
+        if (list != text)
+        {
+            await File.WriteAllTextAsync(received, list);
+            Assert.Fail($"The packages or their licences have changed. Where that is meant, move {received} to {agreed} and commit it.");
+        }
+    }
+
+    [Fact]
+    public async Task Every_action_is_pinned_by_its_commit()
+    {
+        var workflows = Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows")).ToList();
+        var uses = workflows.SelectMany(file => File.ReadLines(file)).Where(line => line.Contains("uses:")).ToList();
+
+        uses.Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
+        (await File.ReadAllTextAsync(workflows[0])).Should().Contain(".ci/run").And.Contain(".ci/image");
+    }
+
+    private static string Table(string title, IEnumerable<Package> packages) =>
+        $"\n## {title}\n\n| package | licence |\n| --- | --- |\n" + string.Concat(packages.Select(package => $"| {package.Name} | {package.Licence} |\n"));
+
+    /// <summary>The packages that the projects' lock files name, by name.</summary>
+    private static List<Package> PackagesOf(params string[] projects) =>
+    [
+        .. from project in projects
+           from target in JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Folder, project, "packages.lock.json"))).RootElement.GetProperty("dependencies").EnumerateObject()
+           from package in target.Value.EnumerateObject()
+           where package.Value.GetProperty("type").GetString() != "Project"
+           select (package.Name, Version: package.Value.GetProperty("resolved").GetString()!) into locked
+           group locked by locked into one
+           select new Package(one.Key.Name, LicenceOf(one.Key.Name, one.Key.Version)) into package
+           group package by package into one
+           orderby one.Key.Name.ToUpperInvariant()
+           select one.Key,
+    ];
+
+    private static string LicenceOf(string name, string version)
+    {
+        var folder = Path.Combine(Cache, name.ToLowerInvariant(), version.ToLowerInvariant());
+        var licence = XDocument.Load(Path.Combine(folder, $"{name.ToLowerInvariant()}.nuspec")).Descendants().FirstOrDefault(element => element.Name.LocalName == "license");
+        if (licence?.Attribute("type")?.Value == "expression")
+        {
+            return licence.Value;
+        }
+
+        // Older packages bring the licence's text instead of its name.
+        var texts = Directory.EnumerateFiles(folder).Where(file => Path.GetFileName(file).StartsWith("license", StringComparison.OrdinalIgnoreCase));
+        return texts.Any(file => Words().Replace(File.ReadAllText(file), " ").Contains("Permission is hereby granted, free of charge, to any person obtaining a copy of this software"))
+            ? "MIT"
+            : "unknown";
+    }
+
+    [GeneratedRegex(@"uses: [\w./-]+@[0-9a-f]{40} # v[0-9.]+$")]
+    private static partial Regex PinnedAction();
+
+    [GeneratedRegex(@"\s+")]
+    private static partial Regex Words();
+}
