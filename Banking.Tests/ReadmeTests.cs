@@ -43,6 +43,7 @@ public sealed partial class ReadmeTests
 
     [Theory]
     [InlineData("README.md")]
+    [InlineData("docs/operate.md")]
     [InlineData("compose.yaml")]
     [InlineData("deploy/kubernetes.yaml")]
     public void Every_setting_that_is_shown_exists(string file)

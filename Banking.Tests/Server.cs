@@ -14,7 +14,7 @@ internal sealed class Server : IAsyncDisposable
     {
         (this.binaries, Folder, Port) = (binaries, folder, Ports.Free());
         keeper = Process.Start(As(new(
-            "/bin/sh", ["-c", "cat >/dev/null; \"$0\" stop -D \"$1\" -m immediate; rm -rf \"$1\"", Path.Combine(binaries, "pg_ctl"), folder])
+            "/bin/sh", ["-c", "cat >/dev/null; \"$0\" stop -D \"$1\" -m immediate; rm -rf \"$1\" \"$1.wal\"", Path.Combine(binaries, "pg_ctl"), folder])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -24,43 +24,44 @@ internal sealed class Server : IAsyncDisposable
 
     public string Folder { get; }
 
+    /// <summary>Where it keeps each segment of its log that is full, if it is started with <c>archive_mode = on</c>.</summary>
+    public string Archive => $"{Folder}.wal";
+
     public int Port { get; }
 
     public string Address => $"127.0.0.1:{Port}";
 
     public string ConnectionString => $"Host=127.0.0.1;Port={Port};Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
 
-    public static async Task<Server> StartNewAsync(params string[] settings)
+    public static Task<Server> StartNewAsync(params string[] settings) => MakeAsync(async server =>
     {
-        var server = New();
-        try
-        {
-            await server.RunAsync("initdb", "-D", server.Folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N");
-            await File.AppendAllLinesAsync(Path.Combine(server.Folder, "postgresql.conf"), settings);
-            await server.StartAsync();
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
-    }
+        await server.RunAsync("initdb", "-D", server.Folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N");
+        await server.SetAsync([$"archive_command = 'mkdir -p {server.Archive} && cp %p {server.Archive}/%f'", .. settings]);
+        await server.StartAsync();
+    });
 
     /// <summary>A copy of a running server that follows it.</summary>
-    public static async Task<Server> StartStandbyOfAsync(Server primary)
+    public static Task<Server> StartStandbyOfAsync(Server primary) => MakeAsync(async server =>
     {
-        var server = New();
-        try
+        await server.CopyAsync(primary, "-R");
+        await server.StartAsync();
+    });
+
+    /// <summary>A base backup of a running server, to be recovered from when that is gone.</summary>
+    public static Task<Server> BackUpAsync(Server primary) => MakeAsync(server => server.CopyAsync(primary));
+
+    /// <summary>Starts from the base backup and what was archived after it, to the end or to a point in time, and returns when it is a server of its own.</summary>
+    public async Task RecoverAsync(string archive, string until = "")
+    {
+        await SetAsync(
+            "archive_mode = off", $"restore_command = 'cp {archive}/%f %p'", "recovery_target_action = promote", $"recovery_target_time = '{until}'");
+        await File.WriteAllTextAsync(Path.Combine(Folder, "recovery.signal"), "");
+        await StartAsync();
+        await using var sql = new Book(ConnectionString, "public");
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (await sql.ScalarAsync<bool>("SELECT pg_is_in_recovery();"))
         {
-            await server.RunAsync("pg_basebackup", "-D", server.Folder, "-R", "-c", "fast", "-d", $"host=127.0.0.1 port={primary.Port} user=postgres");
-            await server.StartAsync();
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
+            deadline.Token.ThrowIfCancellationRequested();
         }
     }
 
@@ -80,6 +81,21 @@ internal sealed class Server : IAsyncDisposable
         keeper.Dispose();
     }
 
+    private static async Task<Server> MakeAsync(Func<Server, Task> make)
+    {
+        var server = New();
+        try
+        {
+            await make(server);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
     private static Server New()
     {
         var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
@@ -93,6 +109,11 @@ internal sealed class Server : IAsyncDisposable
         Assert.SkipWhen(binaries is null, "A server that is crashed on purpose needs PostgreSQL's server binaries on this machine.");
         return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
     }
+
+    private Task CopyAsync(Server primary, params string[] options) =>
+        RunAsync("pg_basebackup", ["-D", Folder, "-c", "fast", "-d", $"host=127.0.0.1 port={primary.Port} user=postgres", .. options]);
+
+    private Task SetAsync(params string[] settings) => File.AppendAllLinesAsync(Path.Combine(Folder, "postgresql.conf"), settings);
 
     // PostgreSQL refuses to run as root.
     private static ProcessStartInfo As(ProcessStartInfo start)

@@ -2,7 +2,8 @@
 --
 -- Why    With this role the service can't change the log, its chain, a trigger or the schema, whatever is done to it.
 --        The owner, whom ConnectionStrings__Migrations names, applies the scripts; this role only checks that none is missing.
--- How    As the owner of the book, in its schema, after the scripts and again after an update brought new ones:
+-- How    As the owner of the book, in its schema, after the scripts and again after an update brought new ones. Where the owner
+--        may not create roles, an administrator has done that before (CREATE ROLE banking_service LOGIN):
 --          PGOPTIONS='-c search_path=banking' psql -f sql/roles/banking_service.sql ...
 --        then give it a password: \password banking_service
 -- Locks  None that postings wait for.

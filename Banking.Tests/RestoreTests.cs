@@ -1,0 +1,85 @@
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>Backed up as docs/operate.md says and restored elsewhere: the head that was kept outside tells whether all of the book is there.</summary>
+public sealed class RestoreTests
+{
+    [Fact]
+    public async Task A_book_restored_from_base_backup_and_WAL_is_the_book_that_was_kept()
+    {
+        await using var primary = await Server.StartNewAsync("archive_mode = on");
+        await using var service = await ServeAsync(primary);
+        var account = await service.OpenAsync("100");
+        await using var restored = await Server.BackUpAsync(primary);
+        (await service.DepositAsync(account, "1", "after-the-backup")).ShouldBeCreated();
+        var kept = await HeadAsync(service);
+        await ArchiveAsync(primary);
+        await primary.CrashAsync();
+
+        await restored.RecoverAsync(primary.Archive);
+
+        var verified = await VerifyAsync(restored, kept);
+        verified.ExitCode.Should().Be(0, verified.Output);
+        verified.Output.Should().Contain("ok    kept_head_is_on_the_chain");
+        await using var again = await ServeAsync(restored);
+        (await again.DepositAsync(account, "1", "after-the-backup")).ShouldBeCreated(replayed: true);
+        (await again.DepositAsync(account, "1", "after-the-restore")).ShouldBeCreated();
+        (await VerifyAsync(restored, kept)).ExitCode.Should().Be(0, "the chain goes on from where it was");
+    }
+
+    [Fact]
+    public async Task A_book_restored_to_an_earlier_point_lacks_the_kept_head_and_takes_what_is_missing_by_its_keys_once()
+    {
+        await using var primary = await Server.StartNewAsync("archive_mode = on");
+        await using var service = await ServeAsync(primary);
+        var account = await service.OpenAsync("100");
+        await using var restored = await Server.BackUpAsync(primary);
+        (await service.DepositAsync(account, "1", "before-the-point")).ShouldBeCreated();
+        await using var sql = new Book(primary.ConnectionString, "banking");
+        var point = await sql.ScalarAsync<string>("SELECT clock_timestamp()::text;");
+        (await service.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
+        var kept = await HeadAsync(service);
+        await ArchiveAsync(primary);
+        await primary.CrashAsync();
+
+        await restored.RecoverAsync(primary.Archive, point!);
+
+        var verified = await VerifyAsync(restored, kept);
+        verified.ExitCode.Should().Be(1);
+        verified.Output.Split('\n').Should().ContainSingle(line => line.StartsWith("FAIL")).Which.Should().Contain("kept_head_is_on_the_chain");
+        verified.Output.Should().Contain("transaction_id 3, ").And.Contain("hash_found null", "the head is missing, rather than another one");
+        await using var again = await ServeAsync(restored);
+        (await again.DepositAsync(account, "1", "before-the-point")).ShouldBeCreated(replayed: true);
+        (await again.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
+        (await again.GetAsync($"/api/get_one_account?account_id={account}"))["balance"].Should().Be("103.00");
+    }
+
+    private static async Task<Instance> ServeAsync(Server server)
+    {
+        var service = new Instance(server.ConnectionString, "banking");
+        await service.StartAsync();
+        return service;
+    }
+
+    private static async Task<string> HeadAsync(Instance service)
+    {
+        var head = await service.GetAsync("/api/audit_head");
+        return $"{head.Id("transaction_id")}:{head["hash"]}";
+    }
+
+    /// <summary>Closes the log's segment, and returns when it is archived.</summary>
+    private static async Task ArchiveAsync(Server server)
+    {
+        await using var sql = new Book(server.ConnectionString, "public");
+        var segment = await sql.ScalarAsync<string>("SELECT pg_walfile_name(pg_switch_wal());");
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!await sql.ScalarAsync<bool>("SELECT COALESCE(last_archived_wal >= @segment, false) FROM pg_stat_archiver;", new { segment }))
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static Task<Run> VerifyAsync(Server server, string kept) =>
+        Run.ProgramAsync(["verify", "--against", kept], ("ConnectionStrings__Banking", server.ConnectionString), ("Banking__Schema", "banking"));
+}
