@@ -91,7 +91,7 @@ public static class Migrations
                 (result.ErrorScript is { } script ? $"Script {script.Name} failed and was rolled back; the scripts before it are applied. " : "")
                 + result.Error.Message
                 + (result.Error is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege }
-                    ? " Scripts are the owner's to apply: name that role in ConnectionStrings__Migrations."
+                    ? ". Scripts are the owner's to apply: name that role in ConnectionStrings__Migrations."
                     : ""),
                 result.Error);
         }

@@ -44,13 +44,12 @@ public sealed partial class SupplyChainTests
     }
 
     [Fact]
-    public async Task Every_action_is_pinned_by_its_commit()
+    public void Every_action_is_pinned_by_its_commit()
     {
-        var workflows = Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows")).ToList();
-        var uses = workflows.SelectMany(file => File.ReadLines(file)).Where(line => line.Contains("uses:")).ToList();
+        var lines = Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows")).SelectMany(file => File.ReadLines(file)).ToList();
 
-        uses.Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
-        (await File.ReadAllTextAsync(workflows[0])).Should().Contain(".ci/run").And.Contain(".ci/image");
+        lines.Where(line => line.Contains("uses:")).Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
+        lines.Should().Contain(line => line.EndsWith("run: .ci/run")).And.Contain(line => line.EndsWith("run: .ci/image"));
     }
 
     private static string Table(string title, IEnumerable<Package> packages) =>
