@@ -106,6 +106,7 @@ public sealed class ProblemResult(Problem.Kind kind, Problem problem) : IResult,
 
     public Task ExecuteAsync(HttpContext httpContext)
     {
+        Observability.Refused(httpContext, kind.Code);
         httpContext.Response.StatusCode = kind.Status;
         if (kind.RetryAfter is { } seconds)
         {

@@ -18,9 +18,11 @@ builder.Services.AddOpenApiDocument();
 builder.Services.AddLimits();
 builder.Services.AddBanking();
 builder.AddIdentity();
+builder.AddObservability();
 
 var app = builder.Build();
 
+app.UseRequestLines();
 app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
@@ -38,5 +40,6 @@ api.MapHistory();
 api.MapAudit();
 
 app.MapHealth();
+app.MapMetrics();
 app.MapDocs();
 return await app.ServeAsync();

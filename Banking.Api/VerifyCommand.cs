@@ -1,8 +1,11 @@
+using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Banking.Data;
 using Microsoft.Extensions.Options;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
 
 namespace Banking.Api;
 
@@ -56,6 +59,7 @@ internal static partial class VerifyCommand
                 runs = runs.Append(("kept_head_is_on_the_chain", () => verification.AgainstAsync(kept.TransactionId, kept.Hash)));
             }
 
+            using var metrics = Observability.HasCollector(app.Configuration) ? VerificationMetrics() : null;
             // Two at a time, each in a session of its own: on a large book they read for a minute and wait for nothing.
             using var places = new SemaphoreSlim(2);
             var passed = true;
@@ -63,9 +67,11 @@ internal static partial class VerifyCommand
             {
                 var result = await WithProgressAsync(check, running);
                 Print(result, json);
+                Findings.Record(result.Rows, new KeyValuePair<string, object?>("check", check));
                 passed &= result.Passed;
             }
 
+            LastRun.Record(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
             return passed ? 0 : 1;
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
@@ -74,6 +80,16 @@ internal static partial class VerifyCommand
             return 2;
         }
     }
+
+    private static readonly Gauge<long> Findings = Telemetry.Meter.CreateGauge<long>(
+        "banking.verify.findings", "{row}", "Rows that a check found; 0 where all is right.");
+
+    private static readonly Gauge<long> LastRun = Telemetry.Meter.CreateGauge<long>(
+        "banking.verify.time", "s", "When all checks were last run, in seconds since 1970.");
+
+    /// <summary>Sends the results to the collector that the environment names, when it is disposed of.</summary>
+    private static MeterProvider VerificationMetrics() =>
+        Sdk.CreateMeterProviderBuilder().ConfigureResource(Observability.Describe).AddMeter(Telemetry.Name).AddOtlpExporter().Build();
 
     private static async Task<CheckResult> RunAsync(Func<Task<CheckResult>> run, SemaphoreSlim places)
     {

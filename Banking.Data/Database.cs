@@ -35,6 +35,7 @@ public static class Database
         builder.ConnectionStringBuilder.MaxAutoPrepare = 50;
         builder.ConnectionStringBuilder.AutoPrepareMinUsages = 2;
         builder.ConnectionStringBuilder.NoResetOnClose = true; // nothing changes a session after it is set up
+        builder.Name = options.Schema; // in metrics and traces, in place of the connection string
         builder.UsePhysicalConnectionInitializer(
             connection => connection.Execute(SessionSql),
             async connection => await connection.ExecuteAsync(SessionSql));

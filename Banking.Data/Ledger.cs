@@ -22,6 +22,8 @@ public sealed partial class Ledger : IAsyncDisposable
     private readonly Channel<Pending> queue = Channel.CreateUnbounded<Pending>(new() { SingleReader = true });
     private readonly Task writer;
     private int waiting;
+    private long oldest;
+    private long head;
 
     public Ledger(NpgsqlDataSource dataSource, Currencies currencies, BankingOptions options, ILogger<Ledger> logger)
     {
@@ -29,30 +31,37 @@ public sealed partial class Ledger : IAsyncDisposable
         this.currencies = currencies;
         this.options = options;
         this.logger = logger;
+        Telemetry.Meter.CreateObservableGauge("banking.queue.depth", () => Waiting, "{request}", "Requests that wait for their answer.");
+        Telemetry.Meter.CreateObservableGauge(
+            "banking.queue.age", () => Age.TotalSeconds, "s", "How long the oldest of those in the transaction under way has waited.");
+        Telemetry.Meter.CreateObservableGauge(
+            "banking.head", () => Volatile.Read(ref head), "{transaction}", "The last transaction id that this instance has committed.");
         writer = Task.Run(WriteAsync);
     }
 
     /// <summary>How many requests wait for their answer.</summary>
     public int Waiting => Volatile.Read(ref waiting);
 
+    private TimeSpan Age => Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
+
     /// <summary>Carries the request out, exactly once, or says why not. Faults where the fault is ours.</summary>
     public async Task<Outcome> SubmitAsync(LedgerRequest request)
     {
+        Outcome? outcome = null;
         try
         {
-            if (Interlocked.Increment(ref waiting) > options.QueueLimit)
-            {
-                return new Outcome.Refused(Refusal.Overloaded, "More requests are waiting than this service takes; nothing was done.");
-            }
-
             var pending = new Pending(request);
-            return queue.Writer.TryWrite(pending)
-                ? await pending.Answered
-                : new Outcome.Refused(Refusal.DatabaseUnavailable, "This instance is shutting down; nothing was done.");
+            outcome = Interlocked.Increment(ref waiting) > options.QueueLimit
+                ? new Outcome.Refused(Refusal.Overloaded, "More requests are waiting than this service takes; nothing was done.")
+                : queue.Writer.TryWrite(pending)
+                    ? await pending.Answered
+                    : new Outcome.Refused(Refusal.DatabaseUnavailable, "This instance is shutting down; nothing was done.");
+            return outcome;
         }
         finally
         {
             Interlocked.Decrement(ref waiting);
+            Telemetry.Answered(request, outcome);
         }
     }
 
@@ -74,9 +83,12 @@ public sealed partial class Ledger : IAsyncDisposable
             while (batch.Count < options.BatchLimit && queue.Reader.TryRead(out var pending))
             {
                 batch.Add(pending);
+                Telemetry.QueueWait.Record(pending.Waited.TotalSeconds);
             }
 
+            Volatile.Write(ref oldest, batch[0].EnqueuedAt);
             await PersistAsync(batch);
+            Volatile.Write(ref oldest, 0);
         }
     }
 
@@ -85,13 +97,15 @@ public sealed partial class Ledger : IAsyncDisposable
     {
         for (; ; attempt++)
         {
+            using var span = Telemetry.Together("write transaction", batch.Select(pending => pending.Span))?.SetTag("banking.attempt", attempt);
             try
             {
                 await PostAsync(batch, attempt);
                 return;
             }
-            catch (Exception exception) when (Database.IsTransient(exception))
+            catch (Exception exception) when (Fails(span) && Database.IsTransient(exception))
             {
+                Telemetry.Retries.Add(1);
                 LogTryingAgain(exception, batch.Count, attempt);
                 batch = AnswerTheOverdue(batch);
                 if (batch.Count == 0)
@@ -120,6 +134,12 @@ public sealed partial class Ledger : IAsyncDisposable
                 return;
             }
         }
+    }
+
+    private static bool Fails(Activity? span)
+    {
+        span?.SetStatus(ActivityStatusCode.Error).Stop();
+        return true;
     }
 
     private List<Pending> AnswerTheOverdue(List<Pending> batch)
@@ -284,6 +304,7 @@ public sealed partial class Ledger : IAsyncDisposable
     /// <summary>One transaction in three round trips: lock and look up, write, commit.</summary>
     private async Task PostAsync(List<Pending> batch, int attempt)
     {
+        var began = Stopwatch.GetTimestamp();
         await using var connection = await dataSource.OpenConnectionAsync();
         // A commit whose wait for a synchronous standby is cut short succeeds, with a warning: it is on this one server only.
         var isConfirmed = true;
@@ -301,7 +322,7 @@ public sealed partial class Ledger : IAsyncDisposable
         // A key made here can't be in the log before the transaction that may have written it was tried.
         var lookedUp = batch.Where(pending => attempt > 1 || pending.Request.IdempotencyKey is not null).DistinctBy(pending => pending.Key).ToList();
 
-        Head head;
+        Head before;
         Dictionary<long, LockedAccount> accounts;
         Dictionary<RequestKey, Recorded> recorded;
         Queue<long> newAccountIds;
@@ -318,7 +339,7 @@ public sealed partial class Ledger : IAsyncDisposable
             },
             transaction))
         {
-            head = await read.ReadSingleAsync<Head>();
+            before = await read.ReadSingleAsync<Head>();
             accounts = (await read.ReadAsync<LockedAccount>()).ToDictionary(account => account.AccountId);
             recorded = lookedUp.Count > 0 ? Record(await read.ReadAsync<KeyedTransaction>(), await read.ReadAsync<KeyedAccount>()) : [];
             newAccountIds = new(openings.Count > 0 ? await read.ReadAsync<long>() : []);
@@ -329,11 +350,11 @@ public sealed partial class Ledger : IAsyncDisposable
         HashSet<long> busy = missing.Length == 0 ? []
             : [.. await connection.QueryAsync<long>(WhichExistSql, new { account_ids = missing }, transaction)];
 
-        var decisions = new Batch(currencies, head.LastTransactionId, head.Now, accounts, busy, recorded, newAccountIds);
+        var decisions = new Batch(currencies, before.LastTransactionId, before.Now, accounts, busy, recorded, newAccountIds);
         var outcomes = batch.ConvertAll(pending => pending.Decided(decisions.Decide(pending.Request, pending.Key)));
         if (!decisions.WritesNothing)
         {
-            await WriteDownAsync(connection, transaction, decisions, head);
+            await WriteDownAsync(connection, transaction, decisions, before);
         }
         else if (recorded.Count > 0)
         {
@@ -341,12 +362,17 @@ public sealed partial class Ledger : IAsyncDisposable
             await connection.ExecuteAsync(ConfirmSql, transaction: transaction);
         }
 
+        var written = Stopwatch.GetTimestamp();
         await transaction.CommitAsync();
+        Telemetry.CommitDuration.Record(Stopwatch.GetElapsedTime(written).TotalSeconds);
+        Telemetry.BatchDuration.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
+        Telemetry.BatchSize.Record(batch.Count);
         if (!isConfirmed)
         {
             throw new NpgsqlException("The standby that the commit was to wait for has not confirmed it.");
         }
 
+        Volatile.Write(ref head, before.LastTransactionId + decisions.Transactions.Count);
         for (var i = 0; i < batch.Count; i++)
         {
             if (outcomes[i] is { } outcome)
@@ -443,16 +469,20 @@ public sealed partial class Ledger : IAsyncDisposable
     private sealed class Pending(LedgerRequest request)
     {
         private readonly TaskCompletionSource<Outcome> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly long enqueuedAt = Stopwatch.GetTimestamp();
         private bool decided;
 
         public LedgerRequest Request { get; } = request;
 
         public RequestKey Key { get; } = new(request.ClientId, request.IdempotencyKey ?? Guid.CreateVersion7().ToString("N"));
 
+        public long EnqueuedAt { get; } = Stopwatch.GetTimestamp();
+
+        /// <summary>The span of the HTTP request.</summary>
+        public Activity? Span { get; } = Activity.Current;
+
         public Task<Outcome> Answered => answer.Task;
 
-        public TimeSpan Waited => Stopwatch.GetElapsedTime(enqueuedAt);
+        public TimeSpan Waited => Stopwatch.GetElapsedTime(EnqueuedAt);
 
         /// <summary>
         /// What this request itself wrote is no replay to its client, also where a lost answer to the commit has the batch run

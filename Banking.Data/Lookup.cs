@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading.Channels;
 using Dapper;
 using Npgsql;
@@ -22,7 +23,10 @@ internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions o
     {
         if (Interlocked.Exchange(ref started, 1) == 0)
         {
-            _ = Task.Run(AnswerAsync, CancellationToken.None);
+            using (ExecutionContext.SuppressFlow()) // it works for all, not for the first who asks
+            {
+                _ = Task.Run(AnswerAsync, CancellationToken.None);
+            }
         }
 
         var asked = new Asked(id);
@@ -40,6 +44,7 @@ internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions o
                 together.Add(asked);
             }
 
+            using var span = Telemetry.Together("look-up", together.Select(asked => asked.Span));
             try
             {
                 var rows = await ReadAsync([.. together.Select(asked => asked.Id).Distinct()]);
@@ -47,6 +52,7 @@ internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions o
             }
             catch (Exception exception)
             {
+                span?.SetStatus(ActivityStatusCode.Error);
                 together.ForEach(asked => asked.Answer.SetException(exception));
             }
         }
@@ -71,6 +77,9 @@ internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions o
 
     private sealed record Asked(long Id)
     {
+        /// <summary>The span of the HTTP request.</summary>
+        public Activity? Span { get; } = Activity.Current;
+
         public TaskCompletionSource<TRow?> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

@@ -87,6 +87,7 @@ internal static class PostingEndpoints
     private static async Task<IResult> PostAsync(Ledger ledger, Currencies currencies, HttpContext context, Posting posting)
     {
         var outcome = await ledger.SubmitAsync(posting);
+        context.Features.Get<RequestLine>()?.TransactionId = (outcome as Outcome.Posted)?.Transaction.TransactionId;
         return outcome switch
         {
             Outcome.Posted posted => Idempotency.Created(

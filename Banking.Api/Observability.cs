@@ -1,0 +1,118 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using Banking.Data;
+using Microsoft.AspNetCore.Diagnostics;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+
+namespace Banking.Api;
+
+/// <summary>What a request's line in the log tells beside its status, noted by whoever knows.</summary>
+internal sealed class RequestLine
+{
+    public string? Code { get; set; }
+
+    public long? TransactionId { get; set; }
+}
+
+/// <summary>
+/// What an operator sees: metrics at <c>/metrics</c>, traces and metrics by OTLP where the environment names a collector
+/// (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c> and its kin), and a line in the log for each request.
+/// </summary>
+internal static partial class Observability
+{
+    private static readonly string[] Collectors =
+        ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"];
+
+    private static readonly Counter<long> Refusals = Telemetry.Meter.CreateCounter<long>(
+        "banking.refusals", "{request}", "Requests that were answered with a problem document, by its code.");
+
+    public static void AddObservability(this WebApplicationBuilder builder)
+    {
+        var telemetry = builder.Services.AddOpenTelemetry()
+            .ConfigureResource(Describe)
+            .WithMetrics(metrics => metrics
+                .AddMeter(Telemetry.Name, "Npgsql", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
+                .AddPrometheusExporter());
+        if (HasCollector(builder.Configuration))
+        {
+            telemetry
+                .WithTracing(traces => traces
+                    .AddSource(Telemetry.Name, "Npgsql")
+                    .AddAspNetCoreInstrumentation(http => http.Filter = context => !IsQuiet(context.Request.Path)))
+                .UseOtlpExporter();
+        }
+    }
+
+    /// <summary>Whether the environment names a collector, for all signals or for one.</summary>
+    public static bool HasCollector(IConfiguration configuration) =>
+        Collectors.Any(name => !string.IsNullOrEmpty(configuration[name]));
+
+    /// <summary>The service's name, where <c>OTEL_SERVICE_NAME</c> gives no other.</summary>
+    public static void Describe(ResourceBuilder resource) => resource
+        .AddService("core-banking", serviceVersion: typeof(Observability).Assembly.GetName().Version?.ToString(3))
+        .AddEnvironmentVariableDetector();
+
+    public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics");
+
+    /// <summary>Counts a refusal by its code, and notes it for the request's line.</summary>
+    public static void Refused(HttpContext context, string code)
+    {
+        Refusals.Add(1, new KeyValuePair<string, object?>("code", code));
+        context.Features.Get<RequestLine>()?.Code = code;
+    }
+
+    /// <summary>Logs a line for each request, but for those of probes, scrapes and the docs page.</summary>
+    public static void UseRequestLines(this WebApplication app)
+    {
+        var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Banking.Api.Requests");
+        if (!logger.IsEnabled(LogLevel.Information))
+        {
+            return;
+        }
+
+        app.Use(async (context, next) =>
+        {
+            var began = Stopwatch.GetTimestamp();
+            var line = new RequestLine();
+            context.Features.Set(line);
+            await next(context);
+            var endpoint = context.GetEndpoint() ?? context.Features.Get<IExceptionHandlerFeature>()?.Endpoint;
+            var call = endpoint?.Metadata.GetMetadata<NeededScope>() is null ? null : endpoint.Metadata.GetMetadata<IEndpointNameMetadata>()?.EndpointName;
+            if (call is null && line.Code is null)
+            {
+                return;
+            }
+
+            // A path that is no call of ours is the client's text, and stays out of the log.
+            var (method, status, trace) = (context.Request.Method, context.Response.StatusCode, Activity.Current?.TraceId.ToString());
+            var milliseconds = Math.Round(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 1);
+            if (line.Code is { } code)
+            {
+                LogRefused(logger, method, call ?? "unknown", status, code, milliseconds, trace);
+            }
+            else if (line.TransactionId is { } transactionId)
+            {
+                LogPosted(logger, method, call!, status, transactionId, milliseconds, trace);
+            }
+            else
+            {
+                LogAnswered(logger, method, call!, status, milliseconds, trace);
+            }
+        });
+    }
+
+    private static bool IsQuiet(PathString path) => path.StartsWithSegments("/health") || path.StartsWithSegments("/metrics");
+
+    [LoggerMessage(LogLevel.Information, "{Method} {Call} {Status} {Code} in {Milliseconds} ms, trace {TraceId}")]
+    private static partial void LogRefused(ILogger logger, string method, string call, int status, string code, double milliseconds, string? traceId);
+
+    [LoggerMessage(LogLevel.Information, "{Method} {Call} {Status} transaction {TransactionId} in {Milliseconds} ms, trace {TraceId}")]
+    private static partial void LogPosted(
+        ILogger logger, string method, string call, int status, long transactionId, double milliseconds, string? traceId);
+
+    [LoggerMessage(LogLevel.Information, "{Method} {Call} {Status} in {Milliseconds} ms, trace {TraceId}")]
+    private static partial void LogAnswered(ILogger logger, string method, string call, int status, double milliseconds, string? traceId);
+}

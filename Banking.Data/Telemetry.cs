@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace Banking.Data;
+
+/// <summary>
+/// What is told to OpenTelemetry, as meter and activity source <c>Banking</c>. Labels come from sets that are small and known;
+/// ids, names, amounts and keys are in none of them. Times are in seconds.
+/// </summary>
+public static class Telemetry
+{
+    public const string Name = "Banking";
+
+    public static Meter Meter { get; } = new(Name);
+
+    private static readonly ActivitySource Spans = new(Name);
+
+    private static readonly Counter<long> Postings = Meter.CreateCounter<long>(
+        "banking.postings", "{request}", "Requests that the ledger has answered, by type and outcome (posted, replayed, refused, failed).");
+
+    internal static readonly Histogram<double> QueueWait = Meter.CreateHistogram(
+        "banking.queue.wait", "s", "From a request's arrival in the queue to the start of its transaction.", advice: Seconds);
+
+    internal static readonly Histogram<int> BatchSize = Meter.CreateHistogram(
+        "banking.batch.size", "{request}", "Requests in one write transaction.",
+        advice: new InstrumentAdvice<int> { HistogramBucketBoundaries = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] });
+
+    internal static readonly Histogram<double> BatchDuration = Meter.CreateHistogram(
+        "banking.batch.duration", "s", "A write transaction that succeeded, from its first statement to its commit.", advice: Seconds);
+
+    internal static readonly Histogram<double> CommitDuration = Meter.CreateHistogram(
+        "banking.commit.duration", "s", "The commit alone: what the disk, and a standby that commits wait for, take.", advice: Seconds);
+
+    internal static readonly Counter<long> Retries = Meter.CreateCounter<long>(
+        "banking.batch.retries", "{transaction}", "Write transactions that the database failed and that were run again.");
+
+    private static InstrumentAdvice<double> Seconds => new()
+    {
+        HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    };
+
+    internal static void Answered(LedgerRequest request, Outcome? outcome) => Postings.Add(
+        1,
+        new("type", request is Posting posting ? posting.Type : "opening"),
+        new("outcome", outcome switch
+        {
+            Outcome.Posted { Replayed: true } or Outcome.Opened { Replayed: true } => "replayed",
+            Outcome.Refused => "refused",
+            null => "failed",
+            _ => "posted",
+        }));
+
+    /// <summary>
+    /// The span of work that is done for several requests at once; null where nobody looks. It is linked with theirs both ways.
+    /// </summary>
+    internal static Activity? Together(string name, IEnumerable<Activity?> requests)
+    {
+        if (!Spans.HasListeners())
+        {
+            return null;
+        }
+
+        var asking = requests.OfType<Activity>().Distinct().ToList();
+        var span = Spans.StartActivity(name, ActivityKind.Internal, parentContext: default, links: asking.Select(request => new ActivityLink(request.Context)));
+        if (span is not null)
+        {
+            asking.ForEach(request => request.AddLink(new(span.Context)));
+        }
+
+        return span;
+    }
+}
