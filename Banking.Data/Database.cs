@@ -29,7 +29,10 @@ public static class Database
     {
         var builder = new NpgsqlDataSourceBuilder(connectionString);
         builder.ConnectionStringBuilder.SearchPath = options.Schema;
-        builder.ConnectionStringBuilder.CommandTimeout = Math.Max(1, options.RetrySeconds / 2); // leaves time to try again
+        // Half the time for a try leaves some to try again. A database that hangs takes up both: the command, and then the connection
+        // on which Npgsql asks to cancel it, or two of these, as it tries GSS encryption first. So one such try is all the time there is.
+        builder.ConnectionStringBuilder.CommandTimeout = (options.RetrySeconds + 1) / 2;
+        builder.ConnectionStringBuilder.Timeout = builder.ConnectionStringBuilder.CommandTimeout;
         builder.ConnectionStringBuilder.HostRecheckSeconds = 1; // of several hosts, which one is the primary now
         builder.ConnectionStringBuilder.ApplicationName ??= "core-banking";
         builder.ConnectionStringBuilder.MaxAutoPrepare = 50;

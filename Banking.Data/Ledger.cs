@@ -21,6 +21,7 @@ public sealed partial class Ledger : IAsyncDisposable
     private readonly ILogger<Ledger> logger;
     private readonly Channel<Pending> queue = Channel.CreateUnbounded<Pending>(new() { SingleReader = true });
     private readonly Task writer;
+    private bool isFailing; // the database, so that those whose time passed in the queue are not tried for as long again
     private int waiting;
     private long oldest;
     private long head;
@@ -95,24 +96,21 @@ public sealed partial class Ledger : IAsyncDisposable
     /// <summary>Gives every request of the batch its answer, running the transaction again after a fault that passes.</summary>
     private async Task PersistAsync(List<Pending> batch, int attempt = 1)
     {
-        for (; ; attempt++)
+        for (; !isFailing || AnswerTheOverdue(batch); attempt++)
         {
             using var span = Telemetry.Together("write transaction", batch.Select(pending => pending.Span))?.SetTag("banking.attempt", attempt);
             try
             {
                 await PostAsync(batch, attempt);
+                isFailing = false;
                 return;
             }
-            catch (Exception exception) when (Fails(span) && Database.IsTransient(exception))
+            catch (Exception exception) when (Database.IsTransient(exception))
             {
+                isFailing = true;
+                span?.SetStatus(ActivityStatusCode.Error).Stop();
                 Telemetry.Retries.Add(1);
                 LogTryingAgain(exception, batch.Count, attempt);
-                batch = AnswerTheOverdue(batch);
-                if (batch.Count == 0)
-                {
-                    return;
-                }
-
                 // Jitter keeps several instances from coming back in step.
                 var longest = Math.Min(20 << Math.Min(attempt, 5), 500);
                 await Task.Delay(Random.Shared.Next(longest / 2, longest));
@@ -120,6 +118,7 @@ public sealed partial class Ledger : IAsyncDisposable
             catch (Exception exception) when (batch.Count > 1)
             {
                 // One of them broke the transaction: alone, each gets the answer that is its own.
+                span?.SetStatus(ActivityStatusCode.Error).Stop();
                 LogOneByOne(exception, batch.Count);
                 foreach (var pending in batch)
                 {
@@ -130,29 +129,29 @@ public sealed partial class Ledger : IAsyncDisposable
             }
             catch (Exception exception)
             {
+                span?.SetStatus(ActivityStatusCode.Error);
                 batch[0].Fail(exception);
                 return;
             }
         }
     }
 
-    private static bool Fails(Activity? span)
+    /// <summary>Takes those out whose time is up. Whether any are left.</summary>
+    private bool AnswerTheOverdue(List<Pending> batch)
     {
-        span?.SetStatus(ActivityStatusCode.Error).Stop();
-        return true;
-    }
-
-    private List<Pending> AnswerTheOverdue(List<Pending> batch)
-    {
-        var overdue = batch.ToLookup(pending => pending.Waited.TotalSeconds > options.RetrySeconds);
-        foreach (var pending in overdue[true])
+        batch.RemoveAll(pending =>
         {
-            pending.Answer(new Outcome.Refused(
-                Refusal.DatabaseUnavailable,
-                "The database did not take the request in time. Sent again with the same Idempotency-Key, it is done once at most."));
-        }
+            var isOverdue = pending.Waited.TotalSeconds > options.RetrySeconds;
+            if (isOverdue)
+            {
+                pending.Answer(new Outcome.Refused(
+                    Refusal.DatabaseUnavailable,
+                    "The database did not take the request in time. Sent again with the same Idempotency-Key, it is done once at most."));
+            }
 
-        return [.. overdue[false]];
+            return isOverdue;
+        });
+        return batch.Count > 0;
     }
 
     private sealed record Head(long LastTransactionId, DateTime Now);

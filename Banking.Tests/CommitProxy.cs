@@ -150,8 +150,14 @@ internal sealed class CommitProxy : IAsyncDisposable
 
         async Task RequestsAsync(NetworkStream fromClient, NetworkStream toServer)
         {
-            // The very first message has no type.
-            await WriteAsync(toServer, await MessageAsync(fromClient, typed: false));
+            // The first messages have no type. There is no encryption here, for which some clients ask before anything else.
+            byte[] first;
+            while (AsksForEncryption(first = await MessageAsync(fromClient, typed: false)))
+            {
+                await WriteAsync(fromClient, "N"u8.ToArray());
+            }
+
+            await WriteAsync(toServer, first);
             while (true)
             {
                 var message = await MessageAsync(fromClient, typed: true);
@@ -205,6 +211,9 @@ internal sealed class CommitProxy : IAsyncDisposable
             return message;
         }
     }
+
+    // SSLRequest and GSSENCRequest.
+    private static bool AsksForEncryption(byte[] message) => BinaryPrimitives.ReadInt32BigEndian(message.AsSpan(4)) is 80877103 or 80877104;
 
     // A simple query; or, prepared, a Parse with the statement's name before its text.
     private static bool IsCommit(byte[] message) => (char)message[0] switch

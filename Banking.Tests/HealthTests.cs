@@ -38,10 +38,10 @@ public sealed class HealthTests(TestDatabase database)
             (await service.GetAsync("/health/live"))["status"].Should().Be("live");
         }
 
-        others.Take(100).Should().OnlyContain(reply => reply.IsCompleted);
+        others.Should().OnlyContain(reply => reply.IsCompleted);
         proxy.GoOn();
         await ReadyAsync(service);
-        (await Task.WhenAll(others.Take(100))).Should().OnlyContain(reply => reply.Code == "database_unavailable");
+        (await Task.WhenAll(others)).Should().OnlyContain(reply => reply.Code == "database_unavailable");
         (await service.DepositAsync(account, "1", "the-key")).Status.Should().Be(HttpStatusCode.Created);
         (await service.GetAsync($"/api/get_one_account?account_id={account}"))["balance"].Should().Be("2.00");
         service.Errors.Should().BeEmpty();

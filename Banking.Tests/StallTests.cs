@@ -5,6 +5,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using FluentAssertions;
+using Npgsql;
 
 namespace Banking.Tests;
 
@@ -68,10 +69,39 @@ public sealed class StallTests(TestDatabase database)
         (await book.FailedChecksAsync()).Should().BeEmpty();
     }
 
+    [Theory]
+    [InlineData(SslMode.Disable, GssEncryptionMode.Disable)]
+    [InlineData(SslMode.Prefer, GssEncryptionMode.Prefer)] // asked for anew, and waited for, with each connection
+    public async Task While_the_database_hangs_those_who_wait_are_refused_in_time_and_lose_nothing(SslMode ssl, GssEncryptionMode gss)
+    {
+        await using var proxy = new CommitProxy(database.ConnectionString);
+        var connectionString = new NpgsqlConnectionStringBuilder(proxy.ConnectionString) { SslMode = ssl, GssEncryptionMode = gss }.ConnectionString;
+        await using var bank = new Bank(
+            database, null, ("ConnectionStrings:Banking", connectionString), ("Banking:RetrySeconds", "4"), ("Banking:BatchLimit", "1"));
+        var account = await bank.OpenAsync("10");
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => bank.BalanceAsync(account))); // so that there are connections that hang
+        proxy.Hang();
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => TimedAsync(() => bank.DepositAsync(account, "1", $"key-{i}"))));
+
+        Report($"Of four one after the other, the first was refused after {answers.Min(answer => answer.Took).TotalSeconds:F1} s, the last after {answers.Max(answer => answer.Took).TotalSeconds:F1} s.");
+        answers.Should().OnlyContain(answer => answer.Reply.Code == "database_unavailable" && answer.Reply.Headers.RetryAfter != null);
+        answers.Should().OnlyContain(answer => answer.Took < TimeSpan.FromSeconds(8), "half as long again as the four seconds, and some for a busy machine");
+        proxy.GoOn();
+        for (var i = 0; i < 4; i++)
+        {
+            (await bank.DepositAsync(account, "1", $"key-{i}")).ShouldBeCreated();
+        }
+
+        (await bank.BalanceAsync(account)).Should().Be("14.00");
+        (await bank.FailedChecksAsync()).Should().BeEmpty();
+    }
+
     /// <summary>200 requests a second, whatever becomes of those before, one in twenty of them for a held account: how long the others took.</summary>
     private async Task<List<TimeSpan>> HeldAccountAsync(int seconds)
     {
-        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "1"));
+        await using var bank = new Bank(
+            database, null, ("Banking:AccountBusySeconds", "4"), ("Banking:RetrySeconds", "3")); // the latter is no matter, as the database answers
         await using var book = new Book(database.ConnectionString, bank.Book);
         var held = await bank.OpenAsync("1000");
         var others = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.OpenAsync("1000000")));
@@ -103,7 +133,7 @@ public sealed class StallTests(TestDatabase database)
         var (refused, posted) = (await Task.WhenAll(busy), await Task.WhenAll(free));
         posted.Should().OnlyContain(answer => answer.Reply.Status == HttpStatusCode.Created);
         refused.Should().OnlyContain(answer => answer.Reply.Status == HttpStatusCode.ServiceUnavailable && answer.Reply.Code == "account_busy"
-            && answer.Reply.Headers.RetryAfter != null && answer.Took >= TimeSpan.FromSeconds(1));
+            && answer.Reply.Headers.RetryAfter != null && answer.Took >= TimeSpan.FromSeconds(4));
         await forgotten.DisposeAsync();
         (await bank.WithdrawAsync(held, "1000")).ShouldBeCreated();
         (await bank.FailedChecksAsync()).Should().BeEmpty();
