@@ -88,11 +88,20 @@ internal static partial class Identity
         builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, Denials>();
     }
 
+    /// <summary>Finds out who calls, and refuses nobody yet.</summary>
     public static void UseIdentity(this WebApplication app)
     {
         if (new AuthenticationSettings(app.Configuration).AreGiven)
         {
             app.UseAuthentication();
+        }
+    }
+
+    /// <summary>Refuses those without a valid token, or without the scope of the call.</summary>
+    public static void UseScopes(this WebApplication app)
+    {
+        if (new AuthenticationSettings(app.Configuration).AreGiven)
+        {
             app.UseAuthorization();
         }
     }

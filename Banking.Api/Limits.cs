@@ -17,7 +17,7 @@ internal static class Limits
 {
     private const string PerCaller = nameof(PerCaller);
 
-    /// <summary>A caller with a token, or the address of one without.</summary>
+    /// <summary>A caller with a valid token, or the address of one without.</summary>
     private readonly record struct Bucket(string Caller, IPAddress? Address);
 
     public static void AddLimits(this IServiceCollection services)

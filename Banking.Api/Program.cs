@@ -28,7 +28,8 @@ app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
 app.UseIdentity();
-app.UseLimits();
+app.UseLimits(); // between the two, so that callers are told apart and those who are refused count too
+app.UseScopes();
 app.UseStrictParameters();
 app.UseStrictContent();
 

@@ -199,9 +199,7 @@ public sealed class LimitsTests(TestDatabase database)
         var replies = await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => bank.DepositAsync(account, "1")));
 
         var refused = replies.Where(reply => reply.Status != HttpStatusCode.Created).ToList();
-        refused.Should().HaveCountGreaterThan(30);
-        refused.ForEach(reply => reply.ShouldBeProblem(429, "rate_limited"));
-        refused.Should().OnlyContain(reply => reply.Headers.RetryAfter!.Delta == TimeSpan.FromSeconds(1));
+        ShouldBeLimited(refused);
         (await other.GetAsync($"/api/get_one_account?account_id={account}")).StatusCode.Should().Be(HttpStatusCode.OK);
         (await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.GetAsync("/health/ready")))).Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
         (await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(50 - refused.Count);
@@ -210,6 +208,36 @@ public sealed class LimitsTests(TestDatabase database)
         {
             await Task.Delay(100, deadline.Token);
         }
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("bad")]
+    public async Task Those_who_are_not_let_in_share_their_address_rate_and_a_caller_beside_them_has_its_own(string? token)
+    {
+        await using var guarded = new GuardedBank(database, ("Banking:RateLimit", "5"));
+
+        var flood = Enumerable.Range(0, 50).Select(_ => HeadAsync(guarded, token)).ToList();
+        var beside = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => HeadAsync(guarded, guarded.TokenOf("client", "audit:read"))));
+        var replies = (await Task.WhenAll(flood)).ToLookup(reply => reply.Status);
+
+        beside.Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
+        replies.Select(group => group.Key).Should().BeEquivalentTo([HttpStatusCode.Unauthorized, HttpStatusCode.TooManyRequests]);
+        ShouldBeLimited([.. replies[HttpStatusCode.TooManyRequests]]);
+    }
+
+    [Fact]
+    public async Task A_caller_has_one_rate_for_all_its_tokens_and_another_has_its_own()
+    {
+        await using var guarded = new GuardedBank(database, ("Banking:RateLimit", "5"));
+        var tokens = Enumerable.Range(0, 50).Select(i => new Token(GuardedBank.Issuer, "one", "audit:read").With("jti", $"{i}").Signed(guarded.Keys[0]));
+
+        var ones = await Task.WhenAll(tokens.Select(token => HeadAsync(guarded, token)));
+        var others = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => HeadAsync(guarded, guarded.TokenOf("other", "audit:read"))));
+
+        ones.Should().Contain(reply => reply.Status == HttpStatusCode.OK);
+        ShouldBeLimited([.. ones.Where(reply => reply.Status != HttpStatusCode.OK)]);
+        others.Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
     }
 
     [Fact]
@@ -303,6 +331,17 @@ public sealed class LimitsTests(TestDatabase database)
         await client.ConnectAsync(IPAddress.Loopback, bank.Http.BaseAddress!.Port);
         return client;
     }
+
+    /// <summary>Most of fifty at once, where five a second may.</summary>
+    private static void ShouldBeLimited(List<Reply> refused)
+    {
+        refused.Should().HaveCountGreaterThan(30);
+        refused.ForEach(reply => reply.ShouldBeProblem(429, "rate_limited"));
+        refused.Should().OnlyContain(reply => reply.Headers.RetryAfter!.Delta == TimeSpan.FromSeconds(1));
+    }
+
+    private static Task<Reply> HeadAsync(GuardedBank guarded, string? token) => guarded.Bank.SendAsync(
+        new(HttpMethod.Get, "/api/audit_head") { Headers = { Authorization = token is null ? null : new("Bearer", token) } });
 
     private static HttpClient From(string address, Bank bank) => new(new SocketsHttpHandler
     {

@@ -54,15 +54,23 @@ public sealed class GuardedBank : IAsyncDisposable
 {
     public const string Issuer = "https://issuer.test";
 
-    public GuardedBank(TestDatabase database) => Bank = new(
+    public GuardedBank(TestDatabase database)
+        : this(database, [])
+    {
+    }
+
+    internal GuardedBank(TestDatabase database, params (string Name, string Value)[] settings) => Bank = new(
         database,
         book: null,
+        [
+        .. settings,
         ("Authentication:Schemes:Bearer:ValidIssuer", Issuer),
         ("Authentication:Schemes:Bearer:ValidAudiences:0", Token.Audience),
         ("Authentication:Schemes:Bearer:SigningKeys:0:Issuer", Issuer),
         ("Authentication:Schemes:Bearer:SigningKeys:0:Value", Convert.ToBase64String(Keys[0].Key)),
         ("Authentication:Schemes:Bearer:SigningKeys:1:Issuer", Issuer),
-        ("Authentication:Schemes:Bearer:SigningKeys:1:Value", Convert.ToBase64String(Keys[1].Key)));
+        ("Authentication:Schemes:Bearer:SigningKeys:1:Value", Convert.ToBase64String(Keys[1].Key)),
+        ]);
 
     public Bank Bank { get; }
 
