@@ -2,6 +2,10 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
 using FluentAssertions;
+using Microsoft.AspNetCore.Authentication.JwtBearer;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Tests;
 
@@ -52,6 +56,31 @@ public sealed class AuthorityTests(TestDatabase database)
 
         await TakenAsync(bank, authority);
         (await HeadAsync(bank, old)).ShouldBeProblem(401, "unauthorized");
+    }
+
+    [Fact]
+    public async Task A_key_that_an_authority_withdraws_counts_until_the_keys_are_fetched_again_which_they_are_each_hour()
+    {
+        await using var authority = await Authority.StartAsync();
+        await using var bank = Trusting(authority.Address);
+        var old = authority.TokenOf("client", Scope);
+        (await HeadAsync(bank, old)).Status.Should().Be(HttpStatusCode.OK);
+        var keys = (BaseConfigurationManager)bank.Services.GetRequiredService<IOptionsMonitor<JwtBearerOptions>>()
+            .Get(JwtBearerDefaults.AuthenticationScheme).ConfigurationManager!;
+
+        authority.ChangeKey();
+        (await HeadAsync(bank, old)).Status.Should().Be(HttpStatusCode.OK);
+        keys.AutomaticRefreshInterval.Should().Be(TimeSpan.FromHours(1));
+        keys.RequestRefresh(); // what it does by itself when the hour is over
+
+        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        Reply refused;
+        while ((refused = await HeadAsync(bank, old)).Status == HttpStatusCode.OK)
+        {
+            deadline.Token.ThrowIfCancellationRequested();
+        }
+
+        refused.ShouldBeProblem(401, "unauthorized");
     }
 
     [Fact]
