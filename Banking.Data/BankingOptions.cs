@@ -75,7 +75,10 @@ public sealed class BankingOptions
     [Range(0, 3_600)]
     public int StartSeconds { get; init; } = 60;
 
-    /// <summary>How long the service goes on serving after SIGTERM, in seconds, while its readiness is already false.</summary>
+    /// <summary>
+    /// How long the service goes on serving after SIGTERM, in seconds, while its readiness is already false. It ends five seconds
+    /// later at most: whoever kills what doesn't stop has to wait longer than both.
+    /// </summary>
     [Range(0, 5)]
     public int DrainSeconds { get; init; } = 1;
 

@@ -15,7 +15,7 @@ public sealed class IdentityTests(GuardedBank guarded) : IClassFixture<GuardedBa
 {
     private const string Everything = "accounts:read accounts:write transactions:read transactions:write audit:read";
 
-    private static readonly string[] OpenPaths =
+    public static readonly string[] OpenPaths =
     [
         "/", "/health/live", "/health/ready", "/openapi/{documentName}.json",
         "/scalar/{documentName?}", "/scalar/scalar.js", "/scalar/scalar.aspnetcore.js", "/scalar/favicon.svg",

@@ -53,6 +53,17 @@ public sealed partial class ReadmeTests
         shown.Should().NotBeEmpty().And.BeSubsetOf(typeof(BankingOptions).GetProperties().Select(property => property.Name));
     }
 
+    [Fact]
+    public void Every_path_that_kubernetes_probes_exists()
+    {
+        var probed = ProbedPath().Matches(File.ReadAllText(Path.Combine(Repository.Folder, "deploy", "kubernetes.yaml"))).Select(match => match.Groups[1].Value);
+
+        probed.Should().HaveCount(3).And.BeSubsetOf(IdentityTests.OpenPaths);
+    }
+
+    [GeneratedRegex("^ +path: (/.*)$", RegexOptions.Multiline)]
+    private static partial Regex ProbedPath();
+
     [GeneratedRegex("Banking__([A-Za-z]+)")]
     private static partial Regex Setting();
 }
