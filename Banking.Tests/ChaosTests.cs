@@ -108,8 +108,7 @@ public sealed class ChaosTests
                 CultureInfo.InvariantCulture,
                 $"{kills} kills of the service, {crashes} crashes of the database ({service.FailedStarts} starts failed); {Clients.Report}; "
                 + $"{postings} postings in the log; {Stopwatch.GetElapsedTime(since).TotalSeconds:F0} s.");
-            TestContext.Current.TestOutputHelper?.WriteLine(report);
-            TestContext.Current.AddAttachment("report", report);
+            Report.Write(report);
             contradictions.Should().BeEmpty("{0}", report);
             checks.Should().BeEmpty("{0}", report);
             service.Errors.Where(line => !line.Contains("Can't start")).Should().BeEmpty("a fault of the database is a warning");

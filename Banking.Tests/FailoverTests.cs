@@ -37,7 +37,7 @@ public sealed class FailoverTests
         await running;
 
         var contradictions = await clients.ContradictionsAsync(book);
-        Report(string.Create(
+        Report.Write(string.Create(
             CultureInfo.InvariantCulture,
             $"{synchronousCommit}: promoted after {promoted.TotalSeconds:F1} s, 50 postings served after {served.TotalSeconds:F1} s; {clients.Report}"));
         contradictions.Should().BeEmpty();
@@ -71,7 +71,7 @@ public sealed class FailoverTests
         await standby.PromoteAsync();
         await using var book = new Book(standby.ConnectionString, "banking");
         var found = await book.ScalarAsync<long>("SELECT count(*) FROM transaction_log WHERE idempotency_key = 'the-key';");
-        Report($"Without its standby: {string.Join(", ", replies.Select(reply => $"{(int)reply.Status} {(reply.Replayed ? "replayed" : reply.Text)}"))}; after the failover the posting is there {found} times.");
+        Report.Write($"Without its standby: {string.Join(", ", replies.Select(reply => $"{(int)reply.Status} {(reply.Replayed ? "replayed" : reply.Text)}"))}; after the failover the posting is there {found} times.");
         if (replies.Any(reply => reply.Status == HttpStatusCode.Created))
         {
             found.Should().Be(1, "it was acknowledged");
@@ -98,10 +98,4 @@ public sealed class FailoverTests
 
     private static string BothOf(Server primary, Server standby) =>
         $"Host={primary.Address},{standby.Address};Target Session Attributes=primary;Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
-
-    private static void Report(string report)
-    {
-        TestContext.Current.TestOutputHelper?.WriteLine(report);
-        TestContext.Current.AddAttachment("report", report);
-    }
 }

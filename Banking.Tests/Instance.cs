@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.Json;
@@ -43,6 +44,11 @@ internal sealed class Instance : IAsyncDisposable
     public string[] Arguments { get; init; } = [];
 
     public int ProcessId => process!.Id;
+
+    /// <summary>Its memory, as the system counts it: VmRSS is now, VmHWM at most.</summary>
+    public long Megabytes(string counter) => long.Parse(
+        File.ReadLines($"/proc/{ProcessId}/status").Single(line => line.StartsWith(counter, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
+        CultureInfo.InvariantCulture) / 1024;
 
     /// <summary>What the program said, of all its lives.</summary>
     public ConcurrentQueue<string> Lines { get; } = [];

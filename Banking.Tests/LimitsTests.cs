@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -268,7 +267,7 @@ public sealed class LimitsTests(TestDatabase database)
             database.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__KeepAliveSeconds", "15"), ("Banking__HeaderSeconds", "15"));
         await service.StartAsync();
         var account = await service.OpenAsync();
-        var (before, since) = (Memory(service), Stopwatch.GetTimestamp());
+        var (before, since) = (service.Megabytes("VmHWM"), Stopwatch.GetTimestamp());
 
         var clients = new TcpClient[Idle];
         await Parallel.ForEachAsync(Enumerable.Range(0, Idle), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, cancellation) =>
@@ -293,12 +292,9 @@ public sealed class LimitsTests(TestDatabase database)
         }
 
         waits.Sort();
-        var report = string.Create(
-            CultureInfo.InvariantCulture,
-            $"{Idle} connected after {connected.TotalSeconds:F1} s, all closed after {Stopwatch.GetElapsedTime(since).TotalSeconds:F1} s; {Memory(service) - before} MB more at most; "
+        Report.Write(
+            $"{Idle} connected after {connected.TotalSeconds:F1} s, all closed after {Stopwatch.GetElapsedTime(since).TotalSeconds:F1} s; {service.Megabytes("VmHWM") - before} MB more at most; "
             + $"beside them {waits.Count} deposits, median {waits[waits.Count / 2].TotalMilliseconds:F1} ms, longest {waits[^1].TotalMilliseconds:F0} ms.");
-        TestContext.Current.TestOutputHelper?.WriteLine(report);
-        TestContext.Current.AddAttachment("report", report);
         (await closed).Where((_, i) => i % 2 == 0).Should().OnlyContain(answer => answer.StartsWith("HTTP/1.1 408 "));
         (await closed).Where((_, i) => i % 2 == 1).Should().OnlyContain(answer => answer.Length == 0);
         answered.Should().Be(waits.Count);
@@ -397,8 +393,4 @@ public sealed class LimitsTests(TestDatabase database)
 
         return answers.ToString();
     }
-
-    private static int Memory(Instance service) => int.Parse(
-        File.ReadLines($"/proc/{service.ProcessId}/status").Single(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
-        CultureInfo.InvariantCulture) / 1024;
 }

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -33,7 +32,7 @@ public sealed class StallTests(TestDatabase database)
             database.ConnectionString, schema, ("Banking__QueueLimit", $"{QueueLimit}"), ("Banking__RetrySeconds", "120"));
         await service.StartAsync();
         var account = await service.OpenAsync();
-        var idle = Memory(service, "VmRSS");
+        var idle = service.Megabytes("VmRSS");
         await using var head = await book.HoldAsync(Book.HeadSql);
 
         var sent = new ConcurrentQueue<Task<string>>();
@@ -56,13 +55,13 @@ public sealed class StallTests(TestDatabase database)
 
         refused.Should().OnlyContain(answer => answer.StartsWith("HTTP/1.1 503") && answer.Contains("\"overloaded\"") && answer.Contains("Retry-After"));
         sent.Count(answer => !answer.IsCompleted).Should().Be(QueueLimit);
-        var waiting = Memory(service, "VmRSS");
+        var waiting = service.Megabytes("VmRSS");
         await head.DisposeAsync();
         var released = Stopwatch.GetTimestamp();
         var answers = await Task.WhenAll(sent);
-        var (took, peak) = (Stopwatch.GetElapsedTime(released), Memory(service, "VmHWM"));
+        var (took, peak) = (Stopwatch.GetElapsedTime(released), service.Megabytes("VmHWM"));
 
-        Report($"{Clients} clients: {idle} MB before, {waiting} MB while they wait, {peak} MB at most; all answered {took.TotalSeconds:F1} s after the release.");
+        Report.Write($"{Clients} clients: {idle} MB before, {waiting} MB while they wait, {peak} MB at most; all answered {took.TotalSeconds:F1} s after the release.");
         answers.Count(answer => answer.StartsWith("HTTP/1.1 201", StringComparison.Ordinal)).Should().Be(QueueLimit);
         (await book.PostingsAsync()).Should().HaveCount(QueueLimit);
         peak.Should().BeLessThan(300);
@@ -84,7 +83,7 @@ public sealed class StallTests(TestDatabase database)
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => TimedAsync(() => bank.DepositAsync(account, "1", $"key-{i}"))));
 
-        Report($"Of four one after the other, the first was refused after {answers.Min(answer => answer.Took).TotalSeconds:F1} s, the last after {answers.Max(answer => answer.Took).TotalSeconds:F1} s.");
+        Report.Write($"Of four one after the other, the first was refused after {answers.Min(answer => answer.Took).TotalSeconds:F1} s, the last after {answers.Max(answer => answer.Took).TotalSeconds:F1} s.");
         answers.Should().OnlyContain(answer => answer.Reply.Code == "database_unavailable" && answer.Reply.Headers.RetryAfter != null);
         answers.Should().OnlyContain(answer => answer.Took < TimeSpan.FromSeconds(8), "half as long again as the four seconds, and some for a busy machine");
         proxy.GoOn();
@@ -141,7 +140,7 @@ public sealed class StallTests(TestDatabase database)
 
         var latencies = posted.Select(answer => answer.Took).Order().ToList();
         var waits = refused.Select(answer => answer.Took).Order().ToList();
-        Report(
+        Report.Write(
             $"{posted.Length} transfers of others: median {latencies[latencies.Count / 2].TotalMilliseconds:F1} ms, 99 % within {latencies[(int)(latencies.Count * 0.99)].TotalMilliseconds:F1} ms, slowest {latencies[^1].TotalMilliseconds:F1} ms; {refused.Length} for the held account: busy after {waits[0].TotalSeconds:F2} to {waits[^1].TotalSeconds:F2} s.");
         return latencies;
     }
@@ -159,16 +158,5 @@ public sealed class StallTests(TestDatabase database)
             using var reader = new StreamReader(client.GetStream());
             return await reader.ReadToEndAsync();
         }
-    }
-
-    /// <summary>In megabytes, as the system counts it.</summary>
-    private static long Memory(Instance service, string counter) => long.Parse(
-        File.ReadLines($"/proc/{service.ProcessId}/status").Single(line => line.StartsWith(counter, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
-        CultureInfo.InvariantCulture) / 1024;
-
-    private static void Report(FormattableString report)
-    {
-        TestContext.Current.TestOutputHelper?.WriteLine(FormattableString.Invariant(report));
-        TestContext.Current.AddAttachment("report", FormattableString.Invariant(report));
     }
 }
