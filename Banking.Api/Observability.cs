@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using System.Text.Encodings.Web;
 using Banking.Data;
 using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.Extensions.Logging.Console;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
@@ -19,18 +21,17 @@ internal sealed class RequestLine
 
 /// <summary>
 /// What an operator sees: metrics at <c>/metrics</c>, traces and metrics by OTLP where the environment names a collector
-/// (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c> and its kin), and a line in the log for each request.
+/// (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c>), and a line in the log for each request.
 /// </summary>
 internal static partial class Observability
 {
-    private static readonly string[] Collectors =
-        ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"];
-
     private static readonly Counter<long> Refusals = Telemetry.Meter.CreateCounter<long>(
         "banking.refusals", "{request}", "Requests that were answered with a problem document, by its code.");
 
     public static void AddObservability(this WebApplicationBuilder builder)
     {
+        builder.Services.Configure<JsonConsoleFormatterOptions>(json =>
+            json.JsonWriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }); // text stays as it is; a log is no HTML
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(Describe)
             .WithMetrics(metrics => metrics
@@ -46,16 +47,15 @@ internal static partial class Observability
         }
     }
 
-    /// <summary>Whether the environment names a collector, for all signals or for one.</summary>
-    public static bool HasCollector(IConfiguration configuration) =>
-        Collectors.Any(name => !string.IsNullOrEmpty(configuration[name]));
+    /// <summary>Whether the environment names a collector. Of a signal that has another, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and the like tell.</summary>
+    public static bool HasCollector(IConfiguration configuration) => !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]);
 
     /// <summary>The service's name, where <c>OTEL_SERVICE_NAME</c> gives no other.</summary>
     public static void Describe(ResourceBuilder resource) => resource
         .AddService("core-banking", serviceVersion: typeof(Observability).Assembly.GetName().Version?.ToString(3))
         .AddEnvironmentVariableDetector();
 
-    public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics");
+    public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics").DisableHttpMetrics();
 
     /// <summary>Counts a refusal by its code, and notes it for the request's line.</summary>
     public static void Refused(HttpContext context, string code)
@@ -68,13 +68,14 @@ internal static partial class Observability
     public static void UseRequestLines(this WebApplication app)
     {
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Banking.Api.Requests");
-        if (!logger.IsEnabled(LogLevel.Information))
-        {
-            return;
-        }
-
         app.Use(async (context, next) =>
         {
+            if (!logger.IsEnabled(LogLevel.Information))
+            {
+                await next(context);
+                return;
+            }
+
             var began = Stopwatch.GetTimestamp();
             var line = new RequestLine();
             context.Features.Set(line);
@@ -86,8 +87,9 @@ internal static partial class Observability
                 return;
             }
 
-            // A path that is no call of ours is the client's text, and stays out of the log.
-            var (method, status, trace) = (context.Request.Method, context.Response.StatusCode, Activity.Current?.TraceId.ToString());
+            // A path that is no call of ours, or a method of its own making, is the client's text, and stays out of the log.
+            var method = HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsPost(context.Request.Method) ? context.Request.Method : "another";
+            var (status, trace) = (context.Response.StatusCode, Activity.Current?.TraceId.ToString());
             var milliseconds = Math.Round(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 1);
             if (line.Code is { } code)
             {

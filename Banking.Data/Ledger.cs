@@ -84,10 +84,10 @@ public sealed partial class Ledger : IAsyncDisposable
             while (batch.Count < options.BatchLimit && queue.Reader.TryRead(out var pending))
             {
                 batch.Add(pending);
-                Telemetry.QueueWait.Record(pending.Waited.TotalSeconds);
+                Telemetry.QueueWait.Record(Stopwatch.GetElapsedTime(pending.QueuedAt).TotalSeconds);
             }
 
-            Volatile.Write(ref oldest, batch[0].EnqueuedAt);
+            Volatile.Write(ref oldest, batch[0].QueuedAt);
             await PersistAsync(batch);
             Volatile.Write(ref oldest, 0);
         }
@@ -363,14 +363,14 @@ public sealed partial class Ledger : IAsyncDisposable
 
         var written = Stopwatch.GetTimestamp();
         await transaction.CommitAsync();
-        Telemetry.CommitDuration.Record(Stopwatch.GetElapsedTime(written).TotalSeconds);
-        Telemetry.BatchDuration.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
-        Telemetry.BatchSize.Record(batch.Count);
         if (!isConfirmed)
         {
             throw new NpgsqlException("The standby that the commit was to wait for has not confirmed it.");
         }
 
+        Telemetry.CommitDuration.Record(Stopwatch.GetElapsedTime(written).TotalSeconds);
+        Telemetry.BatchDuration.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
+        Telemetry.BatchSize.Record(batch.Count);
         Volatile.Write(ref head, before.LastTransactionId + decisions.Transactions.Count);
         for (var i = 0; i < batch.Count; i++)
         {
@@ -452,6 +452,7 @@ public sealed partial class Ledger : IAsyncDisposable
     private async Task WaitForAccountAsync(Pending pending)
     {
         await Task.Delay(BusyAccountRecheck);
+        pending.QueuedAt = Stopwatch.GetTimestamp();
         if (pending.Waited.TotalSeconds > options.AccountBusySeconds || !queue.Writer.TryWrite(pending))
         {
             pending.Answer(new Outcome.Refused(Refusal.AccountBusy, "Another session holds the account; nothing was done."));
@@ -468,20 +469,22 @@ public sealed partial class Ledger : IAsyncDisposable
     private sealed class Pending(LedgerRequest request)
     {
         private readonly TaskCompletionSource<Outcome> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly long arrivedAt = Stopwatch.GetTimestamp();
         private bool decided;
 
         public LedgerRequest Request { get; } = request;
 
         public RequestKey Key { get; } = new(request.ClientId, request.IdempotencyKey ?? Guid.CreateVersion7().ToString("N"));
 
-        public long EnqueuedAt { get; } = Stopwatch.GetTimestamp();
+        /// <summary>When it came into the queue: the last time, where it came back for another look at its account.</summary>
+        public long QueuedAt { get; set; } = Stopwatch.GetTimestamp();
 
         /// <summary>The span of the HTTP request.</summary>
         public Activity? Span { get; } = Activity.Current;
 
         public Task<Outcome> Answered => answer.Task;
 
-        public TimeSpan Waited => Stopwatch.GetElapsedTime(EnqueuedAt);
+        public TimeSpan Waited => Stopwatch.GetElapsedTime(arrivedAt);
 
         /// <summary>
         /// What this request itself wrote is no replay to its client, also where a lost answer to the commit has the batch run

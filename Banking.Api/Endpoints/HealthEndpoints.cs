@@ -8,8 +8,8 @@ internal static class HealthEndpoints
 {
     public static void MapHealth(this WebApplication app)
     {
-        app.MapGet("/health/live", () => TypedResults.Ok(new HealthResponse("live", []))).ExcludeFromDescription();
-        app.MapGet("/health/ready", Ready).ExcludeFromDescription();
+        app.MapGet("/health/live", () => TypedResults.Ok(new HealthResponse("live", []))).ExcludeFromDescription().DisableHttpMetrics();
+        app.MapGet("/health/ready", Ready).ExcludeFromDescription().DisableHttpMetrics();
     }
 
     private static async Task<IResult> Ready(Readiness readiness) => await readiness.ReasonsAgainstAsync() is { Count: > 0 } reasons
