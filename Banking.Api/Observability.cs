@@ -30,6 +30,8 @@ internal static partial class Observability
 
     public static void AddObservability(this WebApplicationBuilder builder)
     {
+        // The slim host takes the simple form, whatever the settings say.
+        builder.Services.Configure<ConsoleLoggerOptions>(console => console.FormatterName = builder.Configuration["Logging:Console:FormatterName"]);
         builder.Services.Configure<JsonConsoleFormatterOptions>(json =>
             json.JsonWriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }); // text stays as it is; a log is no HTML
         var telemetry = builder.Services.AddOpenTelemetry()
