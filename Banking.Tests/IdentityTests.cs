@@ -17,7 +17,7 @@ public sealed class IdentityTests(GuardedBank guarded) : IClassFixture<GuardedBa
 
     public static readonly string[] OpenPaths =
     [
-        "/", "/health/live", "/health/ready", "/openapi/{documentName}.json",
+        "/", "/health/live", "/health/ready", "/metrics", "/openapi/{documentName}.json",
         "/scalar/{documentName?}", "/scalar/scalar.js", "/scalar/scalar.aspnetcore.js", "/scalar/favicon.svg",
     ];
 

@@ -56,7 +56,7 @@ internal sealed class Instance : IAsyncDisposable
     /// <summary>How often it had to be started again because it did not find its database.</summary>
     public int FailedStarts { get; private set; }
 
-    public IEnumerable<string> Errors => Lines.Where(line => line.StartsWith("fail:", StringComparison.Ordinal) || line.StartsWith("crit:", StringComparison.Ordinal));
+    public IEnumerable<string> Errors => Lines.Where(line => line.Contains("\"LogLevel\":\"Error\"") || line.Contains("\"LogLevel\":\"Critical\""));
 
     /// <summary>Completes when it serves: at once, unless it is down.</summary>
     public Task UpAsync() => up.Task.WaitAsync(Patience);
@@ -130,26 +130,13 @@ internal sealed class Instance : IAsyncDisposable
         return process.ExitCode;
     }
 
-    public async Task<Reply> GetAsync(string pathAndQuery)
-    {
-        using var response = await http.GetAsync(new Uri(pathAndQuery, UriKind.Relative));
-        return await ReadAsync(response);
-    }
+    public Task<Reply> GetAsync(string pathAndQuery, string? traceParent = null) =>
+        SendAsync(new(HttpMethod.Get, new Uri(pathAndQuery, UriKind.Relative)), ("traceparent", traceParent));
 
-    public async Task<Reply> PostAsync(string path, object body, string? key = null)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative))
-        {
-            Content = new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json"),
-        };
-        if (key is not null)
-        {
-            request.Headers.Add("Idempotency-Key", key);
-        }
-
-        using var response = await http.SendAsync(request);
-        return await ReadAsync(response);
-    }
+    public Task<Reply> PostAsync(string path, object body, string? key = null, string? traceParent = null) => SendAsync(
+        new(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json") },
+        ("Idempotency-Key", key),
+        ("traceparent", traceParent));
 
     public async Task<long> OpenAsync(string initialDeposit = "0")
     {
@@ -207,6 +194,17 @@ internal sealed class Instance : IAsyncDisposable
         }
     }
 
-    private static async Task<Reply> ReadAsync(HttpResponseMessage response) =>
-        new(response.StatusCode, response.Headers, response.Content.Headers.ContentType?.MediaType, await response.Content.ReadAsStringAsync());
+    private async Task<Reply> SendAsync(HttpRequestMessage request, params (string Name, string? Value)[] headers)
+    {
+        using (request)
+        {
+            foreach (var (name, value) in headers.Where(header => header.Value is not null))
+            {
+                request.Headers.Add(name, value);
+            }
+
+            using var response = await http.SendAsync(request);
+            return new(response.StatusCode, response.Headers, response.Content.Headers.ContentType?.MediaType, await response.Content.ReadAsStringAsync());
+        }
+    }
 }
