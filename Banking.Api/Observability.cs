@@ -38,6 +38,8 @@ internal static partial class Observability
             .ConfigureResource(Describe)
             .WithMetrics(metrics => metrics
                 .AddMeter(Telemetry.Name, "Npgsql", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
+                // Where the database is, is for nobody who may only scrape.
+                .AddView("db.client.operation.duration", new MetricStreamConfiguration { TagKeys = ["db.client.connection.pool.name", "error.type"] })
                 .AddPrometheusExporter());
         if (HasCollector(builder.Configuration))
         {

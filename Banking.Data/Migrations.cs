@@ -1,6 +1,7 @@
 using System.Reflection;
 using Dapper;
 using DbUp;
+using DbUp.Postgresql;
 using Npgsql;
 
 namespace Banking.Data;
@@ -34,7 +35,8 @@ public static class Migrations
     /// <summary>The scripts that <see cref="ApplyAsync"/> would apply, in order. Nothing is changed, and no owner's rights are needed.</summary>
     public static async Task<IReadOnlyList<Script>> PendingAsync(string connectionString, string schema)
     {
-        await using var session = await OpenAsync(connectionString, schema);
+        await using var database = Connect(connectionString, schema);
+        await using var session = await database.OpenConnectionAsync();
         var applied = await session.ExecuteScalarAsync<bool>(JournalExistsSql, new { schema }) ? await session.QueryAsync<string>(JournalSql) : [];
         return [.. Scripts.Except(applied).Select(name => new Script(name, TextOf(name)))];
     }
@@ -46,15 +48,18 @@ public static class Migrations
     }
 
     // Unpooled: the lock lasts as long as the session, and a pooled one would go on after its disposal.
-    private static async Task<NpgsqlConnection> OpenAsync(string connectionString, string schema)
+    private static NpgsqlDataSource Connect(string connectionString, string schema, bool isPatient = false)
     {
-        var session = new NpgsqlConnection(SettingsOf(connectionString, schema));
-        await session.OpenAsync();
-        return session;
-    }
+        var builder = new NpgsqlDataSourceBuilder(connectionString) { Name = "migrations" }; // in metrics, in place of the connection string
+        builder.ConnectionStringBuilder.Pooling = false;
+        builder.ConnectionStringBuilder.SearchPath = schema;
+        if (isPatient)
+        {
+            builder.ConnectionStringBuilder.CommandTimeout = 0;
+        }
 
-    private static string SettingsOf(string connectionString, string schema) =>
-        new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, SearchPath = schema }.ConnectionString;
+        return builder.Build();
+    }
 
     /// <summary>
     /// Applies the scripts that the book's journal doesn't have yet, each in a transaction of its own, and gives their names.
@@ -63,7 +68,8 @@ public static class Migrations
     /// <exception cref="InvalidOperationException">A script failed; the message says which and why.</exception>
     public static async Task<IReadOnlyList<string>> ApplyAsync(string connectionString, string schema)
     {
-        await using var session = await OpenAsync(connectionString, schema);
+        await using var database = Connect(connectionString, schema);
+        await using var session = await database.OpenConnectionAsync();
         // Asked for again and again: a statement that waits would hang where the database does, and hold a snapshot meanwhile.
         while (!await session.ExecuteScalarAsync<bool>(LockSql, new { schema }))
         {
@@ -75,9 +81,8 @@ public static class Migrations
             await session.ExecuteAsync($"CREATE SCHEMA \"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\";");
         }
 
-        var patient = new NpgsqlConnectionStringBuilder(SettingsOf(connectionString, schema)) { CommandTimeout = 0 }; // a script takes as long as it takes
-        var result = DeployChanges.To
-            .PostgresqlDatabase(patient.ConnectionString, schema)
+        await using var patient = Connect(connectionString, schema, isPatient: true); // a script takes as long as it takes
+        var result = PostgresqlExtensions.PostgresqlDatabase(new PostgresqlConnectionManager(patient), schema)
             .JournalToPostgresqlTable(schema, "schema_version")
             .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), IsScript)
             .WithTransactionPerScript()
