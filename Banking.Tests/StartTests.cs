@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Diagnostics;
 using FluentAssertions;
 
@@ -77,7 +79,7 @@ public sealed class StartTests(TestDatabase database)
             var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "3600"));
 
             run.ExitCode.Should().Be(1);
-            run.Output.Should().Contain($"Can't start: {reason}").And.NotContain("does not answer yet").And.NotContain(" one");
+            run.Output.Should().Contain($"Can't start: {JsonEncodedText.Encode(reason, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}").And.NotContain("does not answer yet").And.NotContain(" one");
         }
 
         (await Run.ProgramAsync(["migrate"], ("ConnectionStrings__Banking", right))).ExitCode.Should().Be(0, "it was the password");
