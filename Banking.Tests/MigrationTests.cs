@@ -185,6 +185,22 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     }
 
     [Theory]
+    [InlineData("account_opening_key_is_used_once")]
+    [InlineData("transaction_log_key_is_used_once")]
+    public async Task The_index_of_the_idempotency_keys_is_sorted_by_bytes_whatever_the_operating_system_sorts_by(string index)
+    {
+        (await used.Bank.ScalarAsync<string>(
+            """
+            SELECT string_agg(collname, ' ')
+              FROM pg_index
+             CROSS JOIN unnest(indcollation) AS sorted (by)
+              JOIN pg_collation ON pg_collation.oid = sorted.by
+             WHERE indexrelid = to_regclass(@index);
+            """,
+            new { index })).Should().Be("C C");
+    }
+
+    [Theory]
     [InlineData("JPY", 392, 0)]
     [InlineData("USD", 840, 2)]
     [InlineData("KWD", 414, 3)]

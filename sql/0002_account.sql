@@ -17,9 +17,10 @@ CREATE TABLE account (
     balance                 numeric(19,4) NOT NULL DEFAULT 0,
     overdraft_limit         numeric(19,4) NOT NULL DEFAULT 0,
     created_at              timestamptz   NOT NULL,
-    -- The request that opened it: sent again, it gets its answer again, whatever has changed since.
-    client_id               text,
-    idempotency_key         text,
+    -- The request that opened it: sent again, it gets its answer again, whatever has changed since. Sorted by its bytes:
+    -- the operating system's order may change with its release, and an index in that order would then miss a used key.
+    client_id               text          COLLATE "C",
+    idempotency_key         text          COLLATE "C",
     opening_owner_name      text,
     opening_overdraft_limit numeric(19,4),
 

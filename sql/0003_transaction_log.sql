@@ -17,8 +17,9 @@ CREATE TABLE transaction_log (
     currency           text          NOT NULL,
     from_balance_after numeric(19,4) NOT NULL,
     to_balance_after   numeric(19,4) NOT NULL,
-    client_id          text          NOT NULL,
-    idempotency_key    text          NOT NULL,
+    -- Sorted by their bytes: an index in the operating system's order may miss a used key after that changes with a release.
+    client_id          text          COLLATE "C" NOT NULL,
+    idempotency_key    text          COLLATE "C" NOT NULL,
     reference          text,
     metadata           jsonb,
     created_at         timestamptz   NOT NULL,
