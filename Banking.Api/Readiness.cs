@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Banking.Data;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -8,6 +9,9 @@ namespace Banking.Api;
 internal sealed partial class Readiness(
     NpgsqlDataSource dataSource, Ledger ledger, Draining draining, IOptions<BankingOptions> options, ILogger<Readiness> logger)
 {
+    private static readonly Gauge<int> Ready = Telemetry.Meter.CreateGauge<int>(
+        "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not; missing until it is first asked.");
+
     private const string Silent = "the database does not answer";
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(600);
 
@@ -73,6 +77,7 @@ internal sealed partial class Readiness(
 
     private void Say(string against)
     {
+        Ready.Record(against.Length == 0 ? 1 : 0);
         if (Interlocked.Exchange(ref said, against) == against)
         {
             return;
