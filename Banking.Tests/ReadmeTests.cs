@@ -41,6 +41,20 @@ public sealed partial class ReadmeTests
         }
     }
 
+    [Fact]
+    public void The_readme_lists_every_metric()
+    {
+        var metrics = new[] { "Banking.Api", "Banking.Data" }
+            .SelectMany(project => Directory.EnumerateFiles(Path.Combine(Repository.Folder, project), "*.cs"))
+            .SelectMany(file => Instrument().Matches(File.ReadAllText(file))).Select(match => match.Groups[1].Value).ToList();
+
+        metrics.Should().HaveCountGreaterThan(10);
+        foreach (var metric in metrics)
+        {
+            Readme.Split('\n').Should().ContainSingle(row => row.StartsWith("| ") && row.Contains($"`{metric}`"), metric);
+        }
+    }
+
     [Theory]
     [InlineData("README.md")]
     [InlineData("docs/operate.md")]
@@ -60,6 +74,9 @@ public sealed partial class ReadmeTests
 
         probed.Should().HaveCount(3).And.BeSubsetOf(IdentityTests.OpenPaths);
     }
+
+    [GeneratedRegex(@"Meter\.Create\w+(?:<\w+>)?\(\s*""(banking\.[a-z.]+)""")]
+    private static partial Regex Instrument();
 
     [GeneratedRegex("^ +path: (/.*)$", RegexOptions.Multiline)]
     private static partial Regex ProbedPath();
