@@ -11,7 +11,7 @@ public sealed partial class DashboardTests(TestDatabase database)
     private static readonly string[] Added = ["job", "instance", "le"];
     private static readonly string[] Words =
     [
-        "sum", "max", "min", "by", "on", "and", "or", "rate", "offset", "time", "absent", "histogram_quantile", "min_over_time", "label_values", "up",
+        "sum", "max", "min", "by", "on", "and", "or", "rate", "offset", "time", "absent_over_time", "last_over_time", "histogram_quantile", "min_over_time", "label_values", "up",
     ];
 
     [Theory]

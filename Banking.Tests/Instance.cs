@@ -56,7 +56,12 @@ internal sealed class Instance : IAsyncDisposable
     /// <summary>How often it had to be started again because it did not find its database.</summary>
     public int FailedStarts { get; private set; }
 
-    public IEnumerable<string> Errors => Lines.Where(line => line.Contains("\"LogLevel\":\"Error\"") || line.Contains("\"LogLevel\":\"Critical\""));
+    public IEnumerable<string> Warnings => Said("Warning", "warn");
+
+    public IEnumerable<string> Errors => Said("Error", "fail").Concat(Said("Critical", "crit"));
+
+    // As JSON, or in Development as text.
+    private IEnumerable<string> Said(string level, string form) => Lines.Where(line => line.Contains($"\"LogLevel\":\"{level}\"") || line.Contains($" {form}: "));
 
     /// <summary>Completes when it serves: at once, unless it is down.</summary>
     public Task UpAsync() => up.Task.WaitAsync(Patience);
