@@ -45,6 +45,15 @@ internal static class Commands
         }
     }
 
+    /// <summary>The service's parts, for a subcommand that needs its database and serves nothing.</summary>
+    public static WebApplication Parts()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        builder.Services.AddBanking();
+        return builder.Build();
+    }
+
     /// <summary>Says what a subcommand can't do anything with, and what it can. The exit code is 2.</summary>
     public static async Task<int> RefuseAsync(string who, string argument, string usage)
     {

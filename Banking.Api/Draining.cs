@@ -1,5 +1,4 @@
 using Banking.Data;
-using Microsoft.Extensions.Options;
 
 namespace Banking.Api;
 
@@ -7,14 +6,14 @@ namespace Banking.Api;
 /// The first thing on SIGTERM: readiness turns false while the service still serves, so that a load balancer can look away
 /// before the port closes.
 /// </summary>
-internal sealed class Draining(IOptions<BankingOptions> options) : IHostedLifecycleService
+internal sealed class Draining(BankingOptions options) : IHostedLifecycleService
 {
     public bool HasBegun { get; private set; }
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
         HasBegun = true;
-        await Task.Delay(TimeSpan.FromSeconds(options.Value.DrainSeconds), cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.Delay(TimeSpan.FromSeconds(options.DrainSeconds), cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -56,7 +56,7 @@ internal static partial class Hosting
                         LogApplied(app.Logger, script, database.Description);
                     }
 
-                    Settings.Check(app.Services.GetRequiredService<IOptions<BankingOptions>>().Value, app.Services.GetRequiredService<Currencies>());
+                    Settings.Check(app.Services.GetRequiredService<BankingOptions>(), app.Services.GetRequiredService<Currencies>());
                     _ = app.Services.GetRequiredService<Ledger>();
                 });
                 app.Lifetime.ApplicationStarted.Register(() =>
@@ -75,7 +75,7 @@ internal static partial class Hosting
     /// <summary>Whatever hangs, draining is followed by five seconds at most: four for those who still wait, one for the ledger.</summary>
     private static void LimitShutdown(this WebApplication app) =>
         app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout =
-            TimeSpan.FromSeconds(app.Services.GetRequiredService<IOptions<BankingOptions>>().Value.DrainSeconds + 4);
+            TimeSpan.FromSeconds(app.Services.GetRequiredService<BankingOptions>().DrainSeconds + 4);
 
     /// <summary>A reason not to start that its message alone explains: a setting, the database, the machine.</summary>
     public static bool IsForTheOperator(Exception exception) =>
@@ -93,12 +93,11 @@ internal static partial class Hosting
 
 /// <summary>The database of this process's book: the one that the settings name or, in Development without one, a PostgreSQL of its own.</summary>
 internal sealed partial class BookDatabase(
-    IConfiguration configuration, IHostEnvironment environment, IOptions<BankingOptions> options, ILogger<BookDatabase> logger) : IAsyncDisposable
+    IConfiguration configuration, IHostEnvironment environment, BankingOptions options, ILogger<BookDatabase> logger) : IAsyncDisposable
 {
     private static readonly TimeSpan TrialEvery = TimeSpan.FromSeconds(1);
     private const int TrialsPerWarning = 5;
 
-    private readonly BankingOptions settings = options.Value;
     private PrivateCluster? cluster;
 
     public string ConnectionString { get; private set; } = "";
@@ -111,11 +110,11 @@ internal sealed partial class BookDatabase(
         if (Settings.ConnectionString(configuration, "Banking") is { } configured)
         {
             var named = new NpgsqlConnectionStringBuilder(configured);
-            (ConnectionString, Description) = (configured, $"schema {settings.Schema} of {named.Database} at {named.Host}:{named.Port}");
+            (ConnectionString, Description) = (configured, $"schema {options.Schema} of {named.Database} at {named.Host}:{named.Port}");
         }
         else if (environment.IsDevelopment())
         {
-            cluster = await PrivateCluster.StartAsync(settings.DataFolder ?? PrivateCluster.DefaultFolder);
+            cluster = await PrivateCluster.StartAsync(options.DataFolder ?? PrivateCluster.DefaultFolder);
             (ConnectionString, Description) = (cluster.ConnectionString, $"{cluster.Folder} (an embedded PostgreSQL {cluster.Version})");
         }
         else
@@ -127,10 +126,10 @@ internal sealed partial class BookDatabase(
     }
 
     /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one, and gives their names.</summary>
-    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(OwnersConnectionString, settings.Schema);
+    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(OwnersConnectionString, options.Schema);
 
     /// <summary>The scripts that are missing.</summary>
-    public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, settings.Schema);
+    public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, options.Schema);
 
     /// <summary>Does the work, once a database that can't be reached or isn't up yet answers. What waiting doesn't mend fails at once.</summary>
     public async Task WhenItAnswersAsync(Func<Task> work)
@@ -146,14 +145,14 @@ internal sealed partial class BookDatabase(
             catch (Exception exception) when (Database.IsTransient(exception))
             {
                 var reason = exception.InnerException is { } inner ? $"{exception.Message}: {inner.Message}" : exception.Message;
-                if (Stopwatch.GetElapsedTime(since).TotalSeconds >= settings.StartSeconds)
+                if (Stopwatch.GetElapsedTime(since).TotalSeconds >= options.StartSeconds)
                 {
-                    throw new InvalidOperationException($"The database did not answer within {settings.StartSeconds} s. {reason}.", exception);
+                    throw new InvalidOperationException($"The database did not answer within {options.StartSeconds} s. {reason}.", exception);
                 }
 
                 if (trial % TrialsPerWarning == 0)
                 {
-                    LogWaiting(reason, settings.StartSeconds);
+                    LogWaiting(reason, options.StartSeconds);
                 }
 
                 await Task.Delay(TrialEvery);

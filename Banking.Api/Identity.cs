@@ -110,7 +110,7 @@ internal static partial class Identity
     public static void CheckIdentity(this WebApplication app)
     {
         var settings = new AuthenticationSettings(app.Configuration);
-        var allowAnonymous = app.Services.GetRequiredService<IOptions<BankingOptions>>().Value.AllowAnonymous;
+        var allowAnonymous = app.Services.GetRequiredService<BankingOptions>().AllowAnonymous;
         if (settings.Fault(allowAnonymous, app.Environment.IsDevelopment()) is { } fault)
         {
             throw new InvalidOperationException(fault);

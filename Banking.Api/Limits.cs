@@ -31,7 +31,7 @@ internal static class Limits
                 Caller.Of(context) is var caller && caller == Caller.Anonymous ? new Bucket(caller, context.Connection.RemoteIpAddress) : new(caller, null),
                 _ =>
                 {
-                    var rate = context.RequestServices.GetRequiredService<IOptions<BankingOptions>>().Value.RateLimit;
+                    var rate = context.RequestServices.GetRequiredService<BankingOptions>().RateLimit;
                     return new() { TokenLimit = rate, TokensPerPeriod = rate, ReplenishmentPeriod = TimeSpan.FromSeconds(1) };
                 }));
         });
@@ -40,7 +40,7 @@ internal static class Limits
     /// <summary>Sets what Kestrel reads when it starts. Any earlier, a setting that is wrong would break the making of the host, where nobody could say so.</summary>
     public static void LimitConnections(this WebApplication app)
     {
-        var settings = app.Services.GetRequiredService<IOptions<BankingOptions>>().Value;
+        var settings = app.Services.GetRequiredService<BankingOptions>();
         var kestrel = app.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value;
         kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // any byte gets as far as the rule that refuses it by name
         kestrel.Limits.MaxRequestBodySize = settings.BodyLimit;
@@ -68,7 +68,7 @@ internal static class Limits
     {
         endpoints.Finally(endpoint =>
         {
-            var settings = endpoint.ApplicationServices.GetRequiredService<IOptions<BankingOptions>>().Value;
+            var settings = endpoint.ApplicationServices.GetRequiredService<BankingOptions>();
             if (settings.RateLimit > 0)
             {
                 endpoint.Metadata.Add(new EnableRateLimitingAttribute(PerCaller));

@@ -26,10 +26,7 @@ internal static class MigrateCommand
                 return await Commands.RefuseAsync("migrate", options.First(option => option != "--dry-run"), Usage);
         }
 
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Services.AddBanking();
-        await using var app = builder.Build();
+        await using var app = Commands.Parts();
         try
         {
             var database = app.Services.GetRequiredService<BookDatabase>();

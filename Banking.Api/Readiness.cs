@@ -1,13 +1,12 @@
 using System.Diagnostics.Metrics;
 using Banking.Data;
-using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Banking.Api;
 
 /// <summary>Whether new work should come to this instance, and why not: told within a second, also where the database hangs.</summary>
 internal sealed partial class Readiness(
-    NpgsqlDataSource dataSource, Ledger ledger, Draining draining, IOptions<BankingOptions> options, ILogger<Readiness> logger)
+    NpgsqlDataSource dataSource, Ledger ledger, Draining draining, BankingOptions options, ILogger<Readiness> logger)
 {
     private static readonly Gauge<int> Ready = Telemetry.Meter.CreateGauge<int>(
         "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not; missing until it is first asked.");
@@ -25,7 +24,7 @@ internal sealed partial class Readiness(
         string?[] reasons =
         [
             draining.HasBegun ? "the service is shutting down" : null,
-            ledger.Waiting >= options.Value.QueueLimit ? "the queue is full" : null,
+            ledger.Waiting >= options.QueueLimit ? "the queue is full" : null,
             await AskDatabaseAsync(),
         ];
         var against = reasons.OfType<string>().ToList();

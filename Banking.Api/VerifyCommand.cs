@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Banking.Data;
-using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 
@@ -44,15 +43,12 @@ internal static partial class VerifyCommand
             }
         }
 
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.SetMinimumLevel(LogLevel.Warning);
-        builder.Services.AddBanking();
-        await using var app = builder.Build();
+        await using var app = Commands.Parts();
         try
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
             await database.FindAsync();
-            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<IOptions<BankingOptions>>().Value.Schema);
+            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<BankingOptions>().Schema);
             var runs = Verification.Checks.Select(check => (Check: check, Run: (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
             if (against is { } kept)
             {

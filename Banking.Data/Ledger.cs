@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using Dapper;
 using Microsoft.Extensions.Logging;
@@ -21,6 +22,7 @@ public sealed partial class Ledger : IAsyncDisposable
     private readonly ILogger<Ledger> logger;
     private readonly Channel<Pending> queue = Channel.CreateUnbounded<Pending>(new() { SingleReader = true });
     private readonly Task writer;
+    private readonly Meter meter = new(Telemetry.Name); // of what is this ledger's own
     private bool isFailing; // the database, so that those whose time passed in the queue are not tried for as long again
     private int waiting;
     private long oldest;
@@ -32,10 +34,10 @@ public sealed partial class Ledger : IAsyncDisposable
         this.currencies = currencies;
         this.options = options;
         this.logger = logger;
-        Telemetry.Meter.CreateObservableGauge("banking.queue.depth", () => Waiting, "{request}", "Requests that wait for their answer.");
-        Telemetry.Meter.CreateObservableGauge(
+        meter.CreateObservableGauge("banking.queue.depth", () => Waiting, "{request}", "Requests that wait for their answer.");
+        meter.CreateObservableGauge(
             "banking.queue.age", () => Age.TotalSeconds, "s", "How long the oldest of those in the transaction under way has waited.");
-        Telemetry.Meter.CreateObservableGauge(
+        meter.CreateObservableGauge(
             "banking.head", () => Volatile.Read(ref head), "{transaction}", "The last transaction id that this instance has committed.");
         writer = Task.Run(WriteAsync);
     }
@@ -73,6 +75,7 @@ public sealed partial class Ledger : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         queue.Writer.TryComplete();
+        meter.Dispose();
         await writer.WaitAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

@@ -9,26 +9,30 @@ namespace Banking.Data;
 /// Finds rows by their ids. Those asked for while a look-up is at the database go together in the next one, where each costs a
 /// fraction of a look-up of its own. A row is read after it was asked for, never before: whoever has a posting's answer sees it.
 /// </summary>
-/// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
-internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions options, string sql, Func<TRow, long> idOf)
+internal sealed class Lookup<TRow>
     where TRow : class
 {
     private const int MostAtATime = 1_000;
 
+    private readonly NpgsqlDataSource dataSource;
+    private readonly BankingOptions options;
+    private readonly string sql;
+    private readonly Func<TRow, long> idOf;
     private readonly Channel<Asked> queue = Channel.CreateUnbounded<Asked>(new() { SingleReader = true });
-    private int started;
+
+    /// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
+    public Lookup(NpgsqlDataSource dataSource, BankingOptions options, string sql, Func<TRow, long> idOf)
+    {
+        (this.dataSource, this.options, this.sql, this.idOf) = (dataSource, options, sql, idOf);
+        using (ExecutionContext.SuppressFlow()) // it works for all, not for the request that happened to make it
+        {
+            _ = Task.Run(AnswerAsync);
+        }
+    }
 
     /// <summary>The row, or null where there is none with that id.</summary>
     public Task<TRow?> FindAsync(long id, CancellationToken cancellationToken)
     {
-        if (Interlocked.Exchange(ref started, 1) == 0)
-        {
-            using (ExecutionContext.SuppressFlow()) // it works for all, not for the first who asks
-            {
-                _ = Task.Run(AnswerAsync, CancellationToken.None);
-            }
-        }
-
         var asked = new Asked(id);
         queue.Writer.TryWrite(asked);
         return asked.Answer.Task.WaitAsync(cancellationToken);
@@ -50,7 +54,7 @@ internal sealed class Lookup<TRow>(NpgsqlDataSource dataSource, BankingOptions o
                 var rows = await ReadAsync([.. together.Select(asked => asked.Id).Distinct()]);
                 together.ForEach(asked => asked.Answer.SetResult(rows.GetValueOrDefault(asked.Id)));
             }
-            catch (Exception exception)
+            catch (Exception exception) // whatever it is, it is the answer of each of them
             {
                 span?.SetStatus(ActivityStatusCode.Error);
                 together.ForEach(asked => asked.Answer.SetException(exception));

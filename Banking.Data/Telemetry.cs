@@ -60,7 +60,7 @@ public static class Telemetry
             return null;
         }
 
-        var asking = requests.OfType<Activity>().Distinct().ToList();
+        var asking = requests.OfType<Activity>().ToList();
         var span = Spans.StartActivity(name, ActivityKind.Internal, parentContext: default, links: asking.Select(request => new ActivityLink(request.Context)));
         if (span is not null)
         {

@@ -23,6 +23,8 @@ public sealed class HealthTests(TestDatabase database)
         await using var service = new Instance(proxy.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__RetrySeconds", "4"));
         await service.StartAsync();
         var account = await service.OpenAsync("1");
+        await ReadyAsync(service);
+        (await service.GetAsync("/metrics")).Text.Should().MatchRegex(@"(?m)^banking_ready\{.*\} 1$");
         proxy.Hang();
         // Others are in the middle of it: as many reads as there are connections, and a posting.
         var others = Enumerable.Range(0, 100).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")).Append(service.DepositAsync(account, "1", "the-key")).ToList();
@@ -39,6 +41,7 @@ public sealed class HealthTests(TestDatabase database)
         }
 
         others.Should().OnlyContain(reply => reply.IsCompleted);
+        (await service.GetAsync("/metrics")).Text.Should().MatchRegex(@"(?m)^banking_ready\{.*\} 0$");
         proxy.GoOn();
         await ReadyAsync(service);
         (await Task.WhenAll(others)).Should().OnlyContain(reply => reply.Code == "database_unavailable");

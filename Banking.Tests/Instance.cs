@@ -43,6 +43,9 @@ internal sealed class Instance : IAsyncDisposable
     /// <summary>The program's own, after its name.</summary>
     public string[] Arguments { get; init; } = [];
 
+    /// <summary>Whether what it says is read on when it is up; else its pipe fills.</summary>
+    public bool IsHeard { get; init; } = true;
+
     public int ProcessId => process!.Id;
 
     /// <summary>Its memory, as the system counts it: VmRSS is now, VmHWM at most.</summary>
@@ -181,8 +184,23 @@ internal sealed class Instance : IAsyncDisposable
         process = Process.Start(start)!;
         process.OutputDataReceived += (_, line) => Read(line.Data);
         process.ErrorDataReceived += (_, line) => Read(line.Data);
-        process.BeginOutputReadLine();
         process.BeginErrorReadLine();
+        if (IsHeard)
+        {
+            process.BeginOutputReadLine();
+        }
+        else
+        {
+            _ = HearUntilUpAsync(process.StandardOutput);
+        }
+    }
+
+    private async Task HearUntilUpAsync(StreamReader said)
+    {
+        while (!up.Task.IsCompleted)
+        {
+            Read(await said.ReadLineAsync());
+        }
     }
 
     private void Read(string? line)

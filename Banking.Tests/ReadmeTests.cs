@@ -75,7 +75,7 @@ public sealed partial class ReadmeTests
         probed.Should().HaveCount(3).And.BeSubsetOf(IdentityTests.OpenPaths);
     }
 
-    [GeneratedRegex(@"Meter\.Create\w+(?:<\w+>)?\(\s*""(banking\.[a-z.]+)""")]
+    [GeneratedRegex(@"[Mm]eter\.Create\w+(?:<\w+>)?\(\s*""(banking\.[a-z.]+)""")]
     private static partial Regex Instrument();
 
     [GeneratedRegex("^ +path: (/.*)$", RegexOptions.Multiline)]

@@ -213,6 +213,20 @@ public sealed class TelemetryTests(TestDatabase database)
             .And.NotContain(line => line.StartsWith('{'));
     }
 
+    [Fact]
+    public async Task A_log_that_nobody_reads_holds_up_no_call()
+    {
+        await using var service = new Instance(database.ConnectionString, book, ("Logging__Console__MaxQueueLength", "10")) { IsHeard = false };
+        await service.StartAsync();
+        var account = await service.OpenAsync();
+
+        // More lines than a pipe holds, and the queue before it.
+        var replies = await Task.WhenAll(Enumerable.Range(0, 1_000).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")));
+
+        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
+        (await service.DepositAsync(account, "1")).ShouldBeCreated();
+    }
+
     /// <summary>A service whose accounts have ids that can't be taken for another number.</summary>
     private async Task<Instance> StartAsync(params (string Name, string Value)[] settings)
     {

@@ -3,7 +3,6 @@ using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
-using Microsoft.Extensions.Options;
 
 namespace Banking.Api.Endpoints;
 
@@ -55,10 +54,10 @@ internal static class AccountEndpoints
         [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
         Ledger ledger,
         Currencies currencies,
-        IOptions<BankingOptions> options,
+        BankingOptions options,
         HttpContext context)
     {
-        if (currencies.Find(request.Currency ?? options.Value.DefaultCurrency) is not { } currency)
+        if (currencies.Find(request.Currency ?? options.DefaultCurrency) is not { } currency)
         {
             return Problem.Invalid("currency", "must be the code of a currency in use of ISO 4217, such as EUR.");
         }
