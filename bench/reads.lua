@@ -4,5 +4,5 @@ local accounts = tonumber(os.getenv("ACCOUNTS") or 10000)
 local read = os.getenv("READ")
 
 request = function()
-  return wrk.format("GET", (read:gsub("%%d", 1000 + math.random(0, accounts - 1))))
+  return "GET " .. read:gsub("%%d", 1000 + math.random(0, accounts - 1)) .. " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 end

@@ -7,6 +7,6 @@ request = function()
   local from = math.random() < hot and 0 or math.random(0, accounts - 1)
   local to = (from + math.random(1, accounts - 1)) % accounts
   if math.random() < 0.5 then from, to = to, from end
-  return wrk.format("POST", "/api/transaction", { ["Content-Type"] = "application/json" },
-    string.format('{"from_account_id":%d,"to_account_id":%d,"amount":"0.01"}', 1000 + from, 1000 + to))
+  local body = string.format('{"from_account_id":%d,"to_account_id":%d,"amount":"0.01"}', 1000 + from, 1000 + to)
+  return "POST /api/transaction HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body
 end

@@ -16,17 +16,17 @@ internal static class OpenLoop
     {
         using var client = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = 1024 }) { BaseAddress = url };
         await RunAsync(client, rate, 5, accounts); // connections and compiled code
-        var (latencies, refused) = await RunAsync(client, rate, seconds, accounts);
+        var (latencies, failed) = await RunAsync(client, rate, seconds, accounts);
         latencies.Sort();
         double At(double share) => latencies[(int)((latencies.Count - 1) * share)];
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"result {latencies.Count / seconds} {At(0.5):F2} {At(0.99):F2} {refused}"));
+            CultureInfo.InvariantCulture, $"result {latencies.Count / seconds} {At(0.5):F2} {At(0.99):F2} {failed}"));
     }
 
     private static async Task<(List<double> Latencies, int Refused)> RunAsync(HttpClient client, int rate, int seconds, int accounts)
     {
         var latencies = new ConcurrentBag<double>();
-        var refused = 0;
+        var failed = 0;
         var running = new List<Task>();
         var start = Stopwatch.GetTimestamp();
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(1));
@@ -39,7 +39,7 @@ internal static class OpenLoop
         }
 
         await Task.WhenAll(running);
-        return ([.. latencies], refused);
+        return ([.. latencies], failed);
 
         async Task SendAsync(long due)
         {
@@ -51,7 +51,7 @@ internal static class OpenLoop
             latencies.Add(Stopwatch.GetElapsedTime(due).TotalMilliseconds);
             if (answer.StatusCode != HttpStatusCode.Created)
             {
-                Interlocked.Increment(ref refused);
+                Interlocked.Increment(ref failed);
             }
         }
     }

@@ -11,7 +11,7 @@ namespace Banking.Bench;
 internal static class Bench
 {
     private const string Usage = """
-        open-loop <url> <requests a second> <seconds> <accounts>   transfers at a steady rate; prints: result <answers a second> <median ms> <p99 ms> <refused>
+        open-loop <url> <requests a second> <seconds> <accounts>   transfers at a steady rate; prints: result <answers a second> <median ms> <p99 ms> <failed>
         hot-paths                                                  BenchmarkDotNet: time and allocations of what every posting runs through
         """;
 
