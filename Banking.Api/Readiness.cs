@@ -12,7 +12,7 @@ internal sealed partial class Readiness(
         "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not; missing until it is first asked.");
 
     private const string Silent = "the database does not answer";
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(600);
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(400);
 
     private readonly Lock asking = new();
     private Task<string?> database = Task.FromResult<string?>(null);
