@@ -20,7 +20,7 @@ internal static class Bench
         switch (args)
         {
             case ["open-loop", var url, var rate, var seconds, var accounts]:
-                await OpenLoop.RunAsync(new Uri(url), Number(rate), Number(seconds), Number(accounts));
+                OpenLoop.Run(new Uri(url), Number(rate), Number(seconds), Number(accounts));
                 return 0;
             case ["hot-paths"]:
                 BenchmarkRunner.Run<HotPaths>(DefaultConfig.Instance.AddJob(Job.ShortRun
