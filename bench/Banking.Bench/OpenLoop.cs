@@ -6,8 +6,8 @@ using System.Text;
 namespace Banking.Bench;
 
 /// <summary>
-/// Transfers between random accounts at a steady rate, whether the answers keep up or not. A latency counts from the moment
-/// at which the request was due, so that a stall shows in every request it holds up.
+/// Transfers between random accounts at a steady rate. A latency counts from the moment at which the request was due, so that a
+/// stall shows in every request it holds up, also in those that wait for a connection.
 /// </summary>
 internal static class OpenLoop
 {
