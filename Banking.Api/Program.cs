@@ -1,5 +1,4 @@
 using Banking.Api;
-using Banking.Api.Endpoints;
 
 if (await Commands.RunAsync(args) is { } exitCode)
 {
@@ -9,15 +8,15 @@ if (await Commands.RunAsync(args) is { } exitCode)
 var builder = WebApplication.CreateSlimBuilder([.. args.SkipWhile(argument => argument == "serve")]);
 builder.ListenByDefaultOn("http://localhost:8080");
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
-builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that Failures can name the field
-builder.Services.AddExceptionHandler<Failures>();
+builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that ExceptionProblems can name the field
+builder.Services.AddExceptionHandler<ExceptionProblems>();
 builder.Services.AddSingleton<IProblemDetailsWriter, ValidationProblems>();
 builder.Services.AddProblemDetails();
 builder.Services.AddValidation();
 builder.Services.AddOpenApiDocument();
 builder.Services.AddLimits();
 builder.Services.AddBanking();
-builder.AddIdentity();
+builder.AddCallers();
 builder.AddObservability();
 
 var app = builder.Build();
@@ -27,7 +26,7 @@ app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
-app.UseIdentity();
+app.UseCallers();
 app.UseLimits(); // between the two, so that callers are told apart and those who are refused count too
 app.UseScopes();
 app.UseStrictParameters();

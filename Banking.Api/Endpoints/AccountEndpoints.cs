@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
-namespace Banking.Api.Endpoints;
+namespace Banking.Api;
 
 /// <summary>An account to open. The currency is an ISO 4217 code; the amounts are in it.</summary>
 public sealed record CreateAccountRequest(

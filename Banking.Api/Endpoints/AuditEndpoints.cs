@@ -1,7 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using Banking.Data;
 
-namespace Banking.Api.Endpoints;
+namespace Banking.Api;
 
 /// <summary>The end of the chain of hashes over the log, for an outsider to keep.</summary>
 public sealed record AuditHeadResponse(

@@ -1,4 +1,4 @@
-namespace Banking.Api.Endpoints;
+namespace Banking.Api;
 
 /// <summary>Live, ready or unready, and why.</summary>
 public sealed record HealthResponse(string Status, IReadOnlyList<string> Reasons);

@@ -4,7 +4,7 @@ using System.Globalization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
-namespace Banking.Api.Endpoints;
+namespace Banking.Api;
 
 /// <summary>A transaction as one of its accounts sees it: a credit raises its balance, a debit lowers it.</summary>
 public sealed record EntryResponse(
@@ -57,24 +57,4 @@ internal static class HistoryEndpoints
             ? TypedResults.Ok(HistoryResponse.From(accountId.Value, page, currencies))
             : Problem.Of("account_not_found", $"There is no account {accountId}.");
     }
-}
-
-/// <summary>How many entries a page has at most.</summary>
-[AttributeUsage(AttributeTargets.Parameter)]
-public sealed class LimitAttribute() : RangeAttribute(1, Most)
-{
-    public const int Default = 50;
-    public const int Most = 500;
-
-    public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
-}
-
-/// <summary>Where a page starts: what the page before it gave as next_cursor (the id of its last transaction).</summary>
-[AttributeUsage(AttributeTargets.Parameter)]
-public sealed class CursorAttribute : ValidationAttribute
-{
-    public override bool IsValid(object? value) => value is null
-        || (value is string text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id > 0);
-
-    public override string FormatErrorMessage(string name) => "must be a next_cursor that an earlier page gave.";
 }

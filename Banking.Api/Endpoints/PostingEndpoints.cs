@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
-namespace Banking.Api.Endpoints;
+namespace Banking.Api;
 
 /// <summary>Money to pay in to an account, or out of it.</summary>
 public sealed record CashRequest(

@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
-namespace Banking.Api.Endpoints;
+namespace Banking.Api;
 
 /// <summary>A posting that was made. Amounts are decimal strings with the currency's own digits.</summary>
 public sealed record TransactionResponse(

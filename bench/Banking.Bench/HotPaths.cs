@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
 using Banking.Api;
-using Banking.Api.Endpoints;
 using Banking.Data;
 using BenchmarkDotNet.Attributes;
 

@@ -6,7 +6,7 @@ namespace Banking.Api;
 
 /// <summary>Whether new work should come to this instance, and why not: told within a second, also where the database hangs.</summary>
 internal sealed partial class Readiness(
-    NpgsqlDataSource dataSource, Ledger ledger, Draining draining, BankingOptions options, ILogger<Readiness> logger)
+    NpgsqlDataSource dataSource, Ledger ledger, GracefulShutdown shutdown, BankingOptions options, ILogger<Readiness> logger)
 {
     private static readonly Gauge<int> Ready = Telemetry.Meter.CreateGauge<int>(
         "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not; missing until it is first asked.");
@@ -23,7 +23,7 @@ internal sealed partial class Readiness(
     {
         string?[] reasons =
         [
-            draining.HasBegun ? "the service is shutting down" : null,
+            shutdown.HasBegun ? "the service is shutting down" : null,
             ledger.Waiting >= options.QueueLimit ? "the queue is full" : null,
             await AskDatabaseAsync(),
         ];

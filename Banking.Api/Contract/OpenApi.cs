@@ -1,6 +1,5 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Nodes;
-using Banking.Api.Endpoints;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
 using Scalar.AspNetCore;
@@ -34,7 +33,7 @@ internal static class OpenApi
             .DisableAgent()
             .DisableTelemetry()
             .HideDeveloperTools()
-            .AddPreferredSecuritySchemes(Identity.Scheme)
+            .AddPreferredSecuritySchemes(Authentication.Scheme)
             .PreserveSchemaPropertyOrder());
         app.MapGet("/", () => TypedResults.Redirect("/scalar")).ExcludeFromDescription();
     }
@@ -53,7 +52,7 @@ internal static class OpenApi
                 """,
         };
         document.Servers = [];
-        document.AddComponent(Identity.Scheme, new OpenApiSecurityScheme
+        document.AddComponent(Authentication.Scheme, new OpenApiSecurityScheme
         {
             Type = SecuritySchemeType.Http,
             Scheme = "bearer",
@@ -74,7 +73,7 @@ internal static class OpenApi
 
         var scope = context.Description.ActionDescriptor.EndpointMetadata.OfType<NeededScope>().Single().Name;
         operation.Description += $" Needs the scope `{scope}`.";
-        operation.Security = [new() { [new OpenApiSecuritySchemeReference(Identity.Scheme, context.Document)] = [scope] }];
+        operation.Security = [new() { [new OpenApiSecuritySchemeReference(Authentication.Scheme, context.Document)] = [scope] }];
 
         var problem = await context.GetOrCreateSchemaAsync(typeof(Problem), null, cancellationToken);
         context.Document!.AddComponent(nameof(Problem), problem);

@@ -9,7 +9,7 @@ namespace Banking.Api;
 /// Turns what was thrown into its answer. A client's mistake is answered and not logged; a database that can't be reached is
 /// a warning; everything else is a fault of ours, logged as an error.
 /// </summary>
-internal sealed partial class Failures(ILogger<Failures> logger) : IExceptionHandler
+internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger) : IExceptionHandler
 {
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
     {

@@ -1,4 +1,3 @@
-using System.Security.Claims;
 using Banking.Data;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
@@ -9,40 +8,8 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Api;
 
-/// <summary>What a caller may do, as the <c>scope</c> or <c>scp</c> of its token names it. Each call needs one.</summary>
-internal static class Scope
-{
-    public const string AccountsRead = "accounts:read";
-    public const string AccountsWrite = "accounts:write";
-    public const string TransactionsRead = "transactions:read";
-    public const string TransactionsWrite = "transactions:write";
-    public const string AuditRead = "audit:read";
-}
-
-/// <summary>The scope that an endpoint asks for.</summary>
-internal sealed record NeededScope(string Name);
-
-/// <summary>Who is calling: what the log keeps with every row, and whose the idempotency keys are.</summary>
-internal static class Caller
-{
-    public const string Anonymous = "anonymous";
-
-    public const string Rule =
-        "The token names no caller: its client_id, else its azp, else its sub must have 1 to 255 printable ASCII characters, and not be 'anonymous'.";
-
-    public static string Of(HttpContext context) =>
-        context.User.Identity is { IsAuthenticated: true } ? NameOf(context.User)! : Anonymous;
-
-    /// <summary>Whether a token's name for its caller can stand in the log (OAuth and OpenID Connect give out no others) and is nobody else's.</summary>
-    public static bool IsNamed(ClaimsPrincipal user) =>
-        NameOf(user) is { Length: >= 1 and <= 255 } name && name.All(character => character is >= ' ' and <= '~') && name != Anonymous;
-
-    private static string? NameOf(ClaimsPrincipal user) =>
-        (user.FindFirst("client_id") ?? user.FindFirst("azp") ?? user.FindFirst("sub"))?.Value;
-}
-
 /// <summary>Asks the callers of the API for tokens, where the settings say whose tokens count.</summary>
-internal static partial class Identity
+internal static partial class Authentication
 {
     public const string Scheme = JwtBearerDefaults.AuthenticationScheme;
 
@@ -51,7 +18,7 @@ internal static partial class Identity
     /// <summary>States the scope that a caller of this endpoint has to have. Within the API, an endpoint that states none is closed to everybody.</summary>
     public static RouteHandlerBuilder Needs(this RouteHandlerBuilder endpoint, string scope) => endpoint.WithMetadata(new NeededScope(scope));
 
-    public static void AddIdentity(this WebApplicationBuilder builder)
+    public static void AddCallers(this WebApplicationBuilder builder)
     {
         var settings = new AuthenticationSettings(builder.Configuration);
         if (!settings.AreGiven)
@@ -85,11 +52,11 @@ internal static partial class Identity
             .RequireAuthenticatedUser()
             .RequireAssertion(HasScope)
             .Build());
-        builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, Denials>();
+        builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, AuthorizationProblems>();
     }
 
     /// <summary>Finds out who calls, and refuses nobody yet.</summary>
-    public static void UseIdentity(this WebApplication app)
+    public static void UseCallers(this WebApplication app)
     {
         if (new AuthenticationSettings(app.Configuration).AreGiven)
         {
@@ -107,7 +74,7 @@ internal static partial class Identity
     }
 
     /// <summary>Throws where callers would be let in without a token and nobody has said that this is meant, or where no token could be judged.</summary>
-    public static void CheckIdentity(this WebApplication app)
+    public static void CheckAuthentication(this WebApplication app)
     {
         var settings = new AuthenticationSettings(app.Configuration);
         var allowAnonymous = app.Services.GetRequiredService<BankingOptions>().AllowAnonymous;
@@ -150,7 +117,7 @@ internal static partial class Identity
         var sent = context.Request.Headers.Authorization;
         if (sent.Count > 1)
         {
-            context.Fail(new Denial(Problem.Invalid("Authorization", "is given more than once.")));
+            context.Fail(new AuthorizationFailure(Problem.Invalid("Authorization", "is given more than once.")));
             return;
         }
 
@@ -167,9 +134,9 @@ internal static partial class Identity
         }
         catch (Exception exception) when (exception is InvalidOperationException or OperationCanceledException)
         {
-            var logger = context.HttpContext.RequestServices.GetRequiredService<ILogger<Denials>>();
+            var logger = context.HttpContext.RequestServices.GetRequiredService<ILogger<AuthorizationProblems>>();
             LogAuthorityUnavailable(logger, exception, context.Request.Method, context.Request.Path, context.Options.MetadataAddress);
-            context.Fail(new Denial(Problem.Of("authority_unavailable", "The issuer of tokens did not answer, so that nobody can be let in; nothing was done.")));
+            context.Fail(new AuthorizationFailure(Problem.Of("authority_unavailable", "The issuer of tokens did not answer, so that nobody can be let in; nothing was done.")));
         }
     }
 
@@ -177,7 +144,7 @@ internal static partial class Identity
     {
         if (!Caller.IsNamed(context.Principal!))
         {
-            context.Fail(new Denial(Problem.Of("unauthorized", Caller.Rule)));
+            context.Fail(new AuthorizationFailure(Problem.Of("unauthorized", Caller.Rule)));
         }
 
         return Task.CompletedTask;

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -49,13 +48,4 @@ internal sealed class MoneyConverter : JsonConverter<decimal?>
 
     public override void Write(Utf8JsonWriter writer, decimal? value, JsonSerializerOptions options) =>
         throw new NotSupportedException("Requests are only read.");
-}
-
-/// <summary>The amount is above zero.</summary>
-[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
-public sealed class AboveZeroAttribute : ValidationAttribute
-{
-    public override bool IsValid(object? value) => value is null or > 0m;
-
-    public override string FormatErrorMessage(string name) => "must be above zero.";
 }

@@ -6,7 +6,7 @@ using Microsoft.IdentityModel.Tokens;
 namespace Banking.Api;
 
 /// <summary>Why a caller is not let in, where ASP.NET has no exception of its own for it.</summary>
-internal sealed class Denial(ProblemResult answer) : Exception
+internal sealed class AuthorizationFailure(ProblemResult answer) : Exception
 {
     public ProblemResult Answer => answer;
 }
@@ -15,7 +15,7 @@ internal sealed class Denial(ProblemResult answer) : Exception
 /// The answers to those who are not let in: a problem document, with the challenge of RFC 6750. They tell why in words of
 /// their own: what a token says, true or not, is not repeated.
 /// </summary>
-internal sealed class Denials : IAuthorizationMiddlewareResultHandler
+internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHandler
 {
     public Task HandleAsync(RequestDelegate next, HttpContext context, AuthorizationPolicy policy, PolicyAuthorizationResult authorizeResult) =>
         authorizeResult.Succeeded ? next(context)
@@ -35,7 +35,7 @@ internal sealed class Denials : IAuthorizationMiddlewareResultHandler
         var answer = failure switch
         {
             null => Problem.Of("unauthorized", "This call needs a token, in the header Authorization: Bearer <token>."),
-            Denial denial => denial.Answer,
+            AuthorizationFailure denial => denial.Answer,
             _ => Problem.Of("unauthorized", ReasonOf(failure)),
         };
         context.Response.Headers.WWWAuthenticate = (failure, answer.StatusCode) switch

@@ -17,7 +17,7 @@ public sealed partial class OpenApiTests(SharedBank shared) : IClassFixture<Shar
     [Fact]
     public async Task The_description_is_the_one_that_was_agreed_on()
     {
-        var agreed = Path.Combine(Repository.Folder, "Banking.Tests", "openapi.json");
+        var agreed = Path.Combine(Repository.Folder, "Banking.Tests", "Api", "openapi.json");
         var received = Path.Combine(Repository.Folder, "Banking.Tests", "openapi.received.json");
 
         var description = JsonNode.Parse((await bank.GetAsync("/openapi/v1.json")).Text)!.ToJsonString(Readable) + "\n";

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using System.Text;
 
 namespace Banking.Api;
@@ -67,4 +68,33 @@ public sealed class KeyAttribute() : RegularExpressionAttribute("^[!-~]{1,255}$"
     public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
 
     public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters.";
+}
+
+/// <summary>The amount is above zero.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class AboveZeroAttribute : ValidationAttribute
+{
+    public override bool IsValid(object? value) => value is null or > 0m;
+
+    public override string FormatErrorMessage(string name) => "must be above zero.";
+}
+
+/// <summary>How many entries a page has at most.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class LimitAttribute() : RangeAttribute(1, Most)
+{
+    public const int Default = 50;
+    public const int Most = 500;
+
+    public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
+}
+
+/// <summary>Where a page starts: what the page before it gave as next_cursor (the id of its last transaction).</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class CursorAttribute : ValidationAttribute
+{
+    public override bool IsValid(object? value) => value is null
+        || (value is string text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id > 0);
+
+    public override string FormatErrorMessage(string name) => "must be a next_cursor that an earlier page gave.";
 }

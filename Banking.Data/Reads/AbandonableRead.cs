@@ -3,7 +3,7 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>Reads that whoever asked for them can walk away from at once, also from a database that hangs.</summary>
-internal static class Reading
+internal static class AbandonableRead
 {
     /// <summary>What <paramref name="read"/> gives on a connection of its own. Its command has no timeout: the token ends it.</summary>
     public static async Task<T> ReadAsync<T>(

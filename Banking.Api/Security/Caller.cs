@@ -1,0 +1,35 @@
+using System.Security.Claims;
+
+namespace Banking.Api;
+
+/// <summary>What a caller may do, as the <c>scope</c> or <c>scp</c> of its token names it. Each call needs one.</summary>
+internal static class Scope
+{
+    public const string AccountsRead = "accounts:read";
+    public const string AccountsWrite = "accounts:write";
+    public const string TransactionsRead = "transactions:read";
+    public const string TransactionsWrite = "transactions:write";
+    public const string AuditRead = "audit:read";
+}
+
+/// <summary>The scope that an endpoint asks for.</summary>
+internal sealed record NeededScope(string Name);
+
+/// <summary>Who is calling: what the log keeps with every row, and whose the idempotency keys are.</summary>
+internal static class Caller
+{
+    public const string Anonymous = "anonymous";
+
+    public const string Rule =
+        "The token names no caller: its client_id, else its azp, else its sub must have 1 to 255 printable ASCII characters, and not be 'anonymous'.";
+
+    public static string Of(HttpContext context) =>
+        context.User.Identity is { IsAuthenticated: true } ? NameOf(context.User)! : Anonymous;
+
+    /// <summary>Whether a token's name for its caller can stand in the log (OAuth and OpenID Connect give out no others) and is nobody else's.</summary>
+    public static bool IsNamed(ClaimsPrincipal user) =>
+        NameOf(user) is { Length: >= 1 and <= 255 } name && name.All(character => character is >= ' ' and <= '~') && name != Anonymous;
+
+    private static string? NameOf(ClaimsPrincipal user) =>
+        (user.FindFirst("client_id") ?? user.FindFirst("azp") ?? user.FindFirst("sub"))?.Value;
+}
