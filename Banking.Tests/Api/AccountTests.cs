@@ -4,7 +4,7 @@ namespace Banking.Tests;
 
 public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
 {
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Fact]
     public async Task An_account_is_opened_empty_and_in_dollars_where_only_its_owner_is_given()

@@ -6,17 +6,17 @@ namespace Banking.Tests;
 /// <summary>A book of its own with two accounts in it, for requests of which none may leave a trace.</summary>
 public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 {
-    public Bank Bank { get; } = new(database);
+    public BankingApp App { get; } = new(database);
 
     public async ValueTask InitializeAsync()
     {
-        (await Bank.OpenAsync("100")).Should().Be(1000);
-        (await Bank.OpenAsync("100")).Should().Be(1001);
+        (await App.OpenAsync("100")).Should().Be(1000);
+        (await App.OpenAsync("100")).Should().Be(1001);
     }
 
-    public ValueTask DisposeAsync() => Bank.DisposeAsync();
+    public ValueTask DisposeAsync() => App.DisposeAsync();
 
-    public Task<string?> ContentAsync() => Bank.ScalarAsync<string>(
+    public Task<string?> ContentAsync() => App.ScalarAsync<string>(
         """
         SELECT concat_ws('; ', string_agg(concat_ws(' ', account_id, owner_name, balance), ', ' ORDER BY account_id)
                              , (SELECT count(*) FROM transaction_log)
@@ -27,11 +27,11 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 
 public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
 {
-    private static readonly Dictionary<string, Mistake> ByName = Mistakes.All().ToDictionary(mistake => mistake.Name);
+    private static readonly Dictionary<string, InvalidRequest> ByName = InvalidRequests.All().ToDictionary(mistake => mistake.Name);
 
     public static TheoryData<string> MistakeNames => new(ByName.Keys);
 
-    public static TheoryData<string> PostingCalls => new(Mistakes.PostingCalls);
+    public static TheoryData<string> PostingCalls => new(InvalidRequests.PostingCalls);
 
     [Theory]
     [MemberData(nameof(MistakeNames))]
@@ -40,7 +40,7 @@ public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : I
         var mistake = ByName[name];
         var before = await book.ContentAsync();
 
-        var reply = await mistake.SendAsync(book.Bank);
+        var reply = await mistake.SendAsync(book.App);
 
         reply.ShouldBeProblem(mistake.Status, mistake.Code, mistake.Fields);
         (await book.ContentAsync()).Should().Be(before);
@@ -54,11 +54,11 @@ public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : I
 
         foreach (var mistake in ByName.Values)
         {
-            await mistake.SendAsync(own.Bank);
+            await mistake.SendAsync(own.App);
         }
 
-        own.Bank.Complaints.Should().BeEmpty();
-        (await own.Bank.FailedChecksAsync()).Should().BeEmpty();
+        own.App.Complaints.Should().BeEmpty();
+        (await own.App.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Theory]
@@ -68,7 +68,7 @@ public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : I
         await using var own = new UntouchedBook(database);
         await own.InitializeAsync();
 
-        (await own.Bank.PostAsync($"/api/{call}", Mistakes.Body(call))).ShouldBeCreated();
+        (await own.App.PostAsync($"/api/{call}", InvalidRequests.Body(call))).ShouldBeCreated();
     }
 
     [Theory]
@@ -84,6 +84,6 @@ public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : I
         var request = new HttpRequestMessage(new(method), $"/api/{path}") { Headers = { { "Accept", "text/html" } } };
         request.Content = method == "POST" ? new StringContent("{}", Encoding.UTF8, "application/json") : null;
 
-        (await book.Bank.SendAsync(request)).ShouldBeProblem(status, code, fields);
+        (await book.App.SendAsync(request)).ShouldBeProblem(status, code, fields);
     }
 }

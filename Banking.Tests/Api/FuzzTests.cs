@@ -23,9 +23,9 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
 
     private async Task FuzzAsync(int phases, int requestsInEach)
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var document = (await bank.GetAsync("/openapi/v1.json")).Body;
-        var (schemas, operations) = (new Schema(document), Operation.In(document));
+        var (schemas, operations) = (new JsonSchema(document), Operation.In(document));
         long[] accounts = [await bank.OpenAsync("1000"), await bank.OpenAsync("1000", overdraftLimit: "50"), await bank.OpenAsync("9", "JPY"), await bank.OpenAsync("5")];
         await bank.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @frozen;", new { frozen = accounts[3] });
         var (answers, complaints) = (new ConcurrentDictionary<string, int>(), new ConcurrentQueue<string>());
@@ -71,7 +71,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
     }
 
     /// <summary>What the document has against the answer; null where it allows it.</summary>
-    private static string? Complaint(Schema schemas, JsonElement document, Shot shot, Reply reply)
+    private static string? Complaint(JsonSchema schemas, JsonElement document, Shot shot, Reply reply)
     {
         var status = (int)reply.Status;
         if (shot.Operation is null)
@@ -83,7 +83,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
                 : schemas.Violations(problem, reply.Body).FirstOrDefault();
         }
 
-        if (status >= 500 || (status < 400 && shot.Mistake is not null))
+        if (status >= 500 || (status < 400 && shot.InvalidRequest is not null))
         {
             return $"the status is {status}";
         }

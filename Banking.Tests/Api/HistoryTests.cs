@@ -6,7 +6,7 @@ namespace Banking.Tests;
 
 public sealed class HistoryTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Fact]
     public async Task Entries_are_shown_newest_first_as_the_account_sees_them()
@@ -135,7 +135,7 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
     [Fact]
     public async Task The_settlement_account_sees_deposits_as_debits_and_withdrawals_as_credits()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var account = await own.OpenAsync("100");
         await own.WithdrawAsync(account, "40");
 

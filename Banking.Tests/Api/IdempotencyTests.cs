@@ -5,7 +5,7 @@ namespace Banking.Tests;
 
 public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBank>
 {
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Theory]
     [InlineData("create_account")]

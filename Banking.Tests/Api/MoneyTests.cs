@@ -4,7 +4,7 @@ namespace Banking.Tests;
 
 public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Theory]
     [InlineData("JPY", "150", "150", "0")]
@@ -41,7 +41,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     [InlineData("CLF", "999999999999999.9999", "0.0001")]
     public async Task The_largest_balance_is_exact_and_one_unit_more_is_refused(string currency, string largest, string unit)
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var account = await own.OpenAsync(currency: currency);
 
         var deposit = await own.PostAsync("/api/deposit", $$"""{"account_id":{{account}},"amount":{{largest}}}""");
@@ -60,7 +60,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     [Fact]
     public async Task The_largest_overdraft_can_be_drawn_to_its_last_unit()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         const string Largest = "999999999999999.9999";
         var account = await own.OpenAsync(currency: "CLF", overdraftLimit: Largest);
 
@@ -92,7 +92,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     [Fact]
     public async Task Every_currency_has_up_to_four_digits_and_an_account_for_its_smallest_unit()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var currencies = await own.ScalarAsync<string[]>("SELECT array_agg(code || ' ' || minor_unit ORDER BY code) FROM currency");
         currencies.Should().HaveCountGreaterThan(150);
 

@@ -12,7 +12,7 @@ public sealed partial class OpenApiTests(SharedBank shared) : IClassFixture<Shar
 {
     private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Fact]
     public async Task The_description_is_the_one_that_was_agreed_on()

@@ -15,7 +15,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         "from_balance_after", "to_balance_after", "reference", "metadata", "created_at",
     ];
 
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Fact]
     public async Task A_transfer_moves_the_amount_and_shows_both_balances()
@@ -64,7 +64,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Fact]
     public async Task A_deposit_comes_from_the_settlement_account()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var account = await own.OpenAsync("5");
 
         var reply = await own.DepositAsync(account, "30.25");
@@ -85,7 +85,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Fact]
     public async Task A_withdrawal_goes_to_the_settlement_account()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var account = await own.OpenAsync("100", "EUR");
 
         var reply = await own.WithdrawAsync(account, "100");
@@ -106,7 +106,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Fact]
     public async Task Every_posting_leaves_books_that_pass_the_checks()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var (one, other) = (await own.OpenAsync("100", overdraftLimit: "50"), await own.OpenAsync("0.01"));
 
         (await own.DepositAsync(one, "1")).ShouldBeCreated();
@@ -170,7 +170,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Fact]
     public async Task More_than_a_balance_can_hold_is_refused()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var (full, lender) = (await own.OpenAsync(Most), await own.OpenAsync(overdraftLimit: "1000"));
 
         (await own.DepositAsync(full, "0.01")).ShouldBeProblem(422, "balance_limit_exceeded");
@@ -185,7 +185,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Fact]
     public async Task More_than_the_settlement_account_can_owe_is_refused()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var (_, empty) = (await own.OpenAsync(Most), await own.OpenAsync());
 
         (await own.DepositAsync(empty, "0.01")).ShouldBeProblem(422, "balance_limit_exceeded");

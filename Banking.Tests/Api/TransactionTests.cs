@@ -4,7 +4,7 @@ namespace Banking.Tests;
 
 public sealed class TransactionTests(SharedBank shared) : IClassFixture<SharedBank>
 {
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Fact]
     public async Task A_transaction_is_shown_as_it_was_answered_whatever_happens_later()

@@ -46,16 +46,16 @@ public sealed class ChaosTests
     /// <summary>A database, a service and its clients, and what is done to them.</summary>
     private sealed class Chaos : IAsyncDisposable
     {
-        private readonly Server server;
-        private readonly Instance service;
-        private readonly Book book;
+        private readonly PostgresServer server;
+        private readonly ServiceProcess service;
+        private readonly BookInspector book;
         private readonly CancellationTokenSource enough = new();
         private readonly long since = Stopwatch.GetTimestamp();
         private Task running = Task.CompletedTask;
         private int kills;
         private int crashes;
 
-        private Chaos(Server server)
+        private Chaos(PostgresServer server)
         {
             this.server = server;
             service = new(server.ConnectionString, "banking");
@@ -63,11 +63,11 @@ public sealed class ChaosTests
             Clients = new(service);
         }
 
-        public Clients Clients { get; }
+        public RetryingClients Clients { get; }
 
         public static async Task<Chaos> StartAsync(int clients)
         {
-            var chaos = new Chaos(await Server.StartNewAsync());
+            var chaos = new Chaos(await PostgresServer.StartNewAsync());
             try
             {
                 await chaos.service.StartAsync();

@@ -148,10 +148,10 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         (await bank.FailedChecksAsync()).Should().BeEmpty();
     }
 
-    private Bank Open(params (string, string)[] settings) =>
+    private BankingApp Open(params (string, string)[] settings) =>
         new(database, null, [.. settings, ("ConnectionStrings:Banking", proxy.ConnectionString)]);
 
-    private static Task<Reply> SendAsync(Bank bank, Verb verb, long one, long other, string? key) => verb switch
+    private static Task<Reply> SendAsync(BankingApp bank, Verb verb, long one, long other, string? key) => verb switch
     {
         Verb.Deposit => bank.DepositAsync(one, "30", key),
         Verb.Withdraw => bank.WithdrawAsync(one, "30", key),
@@ -159,14 +159,14 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         _ => bank.PostAsync("/api/create_account", new { owner_name = "Newcomer", initial_deposit = "30" }, key),
     };
 
-    private static async Task<(long Postings, long Head, long Accounts)> EffectsAsync(Bank bank) => (
+    private static async Task<(long Postings, long Head, long Accounts)> EffectsAsync(BankingApp bank) => (
         await bank.ScalarAsync<long>(AllDone),
         await bank.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"),
         await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';"));
 
     /// <summary>Of this call there is exactly one effect: the one that was answered.</summary>
     private static async Task ThereIsOneAsync(
-        Bank bank, Verb verb, long one, long other, (long Postings, long Head, long Accounts) before, Reply reply)
+        BankingApp bank, Verb verb, long one, long other, (long Postings, long Head, long Accounts) before, Reply reply)
     {
         (await EffectsAsync(bank)).Should().Be(
             (before.Postings + 1, before.Head + 1, before.Accounts + (verb == Verb.CreateAccount ? 1 : 0)), "it was to {0} once", verb);
@@ -193,7 +193,7 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
 
     /// <summary>Sends a first request, which waits for the head, and then the others, which wait behind it; lets go when all wait, and breaks what the others commit.</summary>
     private async Task<(Reply First, List<Task<Reply>> Waiting)> HeldAsync(
-        Bank bank, Func<Task<Reply>> first, Func<List<Task<Reply>>> others, Fault[] faults)
+        BankingApp bank, Func<Task<Reply>> first, Func<List<Task<Reply>>> others, Fault[] faults)
     {
         await using var session = await bank.SessionAsync();
         await using var transaction = await session.BeginTransactionAsync();
@@ -209,7 +209,7 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         return (await reply, waiting);
     }
 
-    private static async Task UntilAsync(Bank bank, Func<Task<bool>> condition)
+    private static async Task UntilAsync(BankingApp bank, Func<Task<bool>> condition)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(8));
         while (!await condition())

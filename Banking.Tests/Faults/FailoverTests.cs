@@ -14,13 +14,13 @@ public sealed class FailoverTests
     public async Task After_a_failover_under_load_nothing_acknowledged_is_lost_and_nothing_is_done_twice(string synchronousCommit)
     {
         await using var primary = await PrimaryAsync(synchronousCommit);
-        await using var standby = await Server.StartStandbyOfAsync(primary);
+        await using var standby = await PostgresServer.StartStandbyOfAsync(primary);
         await UseStandbyAsync(primary);
-        await using var service = new Instance(BothOf(primary, standby), "banking");
-        await using var book = new Book(standby.ConnectionString, "banking");
+        await using var service = new ServiceProcess(BothOf(primary, standby), "banking");
+        await using var book = new BookInspector(standby.ConnectionString, "banking");
         await service.StartAsync();
         var process = service.ProcessId;
-        using var clients = new Clients(service);
+        using var clients = new RetryingClients(service);
         await clients.OpenAsync(10);
         using var enough = new CancellationTokenSource();
         var running = clients.RunAsync(16, enough.Token);
@@ -53,9 +53,9 @@ public sealed class FailoverTests
     public async Task What_no_standby_has_confirmed_is_not_acknowledged()
     {
         await using var primary = await PrimaryAsync("on");
-        await using var standby = await Server.StartStandbyOfAsync(primary);
+        await using var standby = await PostgresServer.StartStandbyOfAsync(primary);
         await UseStandbyAsync(primary);
-        await using var service = new Instance(BothOf(primary, standby), "banking", ("Banking__RetrySeconds", "2"));
+        await using var service = new ServiceProcess(BothOf(primary, standby), "banking", ("Banking__RetrySeconds", "2"));
         await service.StartAsync();
         var account = await service.OpenAsync("100");
         await standby.CrashAsync();
@@ -69,7 +69,7 @@ public sealed class FailoverTests
         await primary.CrashAsync();
         await standby.StartAsync();
         await standby.PromoteAsync();
-        await using var book = new Book(standby.ConnectionString, "banking");
+        await using var book = new BookInspector(standby.ConnectionString, "banking");
         var found = await book.ScalarAsync<long>("SELECT count(*) FROM transaction_log WHERE idempotency_key = 'the-key';");
         Report.Write($"Without its standby: {string.Join(", ", replies.Select(reply => $"{(int)reply.Status} {(reply.Replayed ? "replayed" : reply.Text)}"))}; after the failover the posting is there {found} times.");
         if (replies.Any(reply => reply.Status == HttpStatusCode.Created))
@@ -80,13 +80,13 @@ public sealed class FailoverTests
         (await book.FailedChecksAsync()).Should().BeEmpty();
     }
 
-    private static Task<Server> PrimaryAsync(string synchronousCommit) =>
-        Server.StartNewAsync($"synchronous_commit = {synchronousCommit}", "max_wal_senders = 5");
+    private static Task<PostgresServer> PrimaryAsync(string synchronousCommit) =>
+        PostgresServer.StartNewAsync($"synchronous_commit = {synchronousCommit}", "max_wal_senders = 5");
 
     /// <summary>From now on a commit waits for the standby.</summary>
-    private static async Task UseStandbyAsync(Server primary)
+    private static async Task UseStandbyAsync(PostgresServer primary)
     {
-        await using var sql = new Book(primary.ConnectionString, "public");
+        await using var sql = new BookInspector(primary.ConnectionString, "public");
         await sql.ScalarAsync<string>("ALTER SYSTEM SET synchronous_standby_names = '*';");
         await sql.ScalarAsync<bool>("SELECT pg_reload_conf();");
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
@@ -96,6 +96,6 @@ public sealed class FailoverTests
         }
     }
 
-    private static string BothOf(Server primary, Server standby) =>
+    private static string BothOf(PostgresServer primary, PostgresServer standby) =>
         $"Host={primary.Address},{standby.Address};Target Session Attributes=primary;Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
 }

@@ -14,7 +14,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Fact]
     public async Task Clients_that_trickle_or_never_read_are_cut_off()
     {
-        await using var bank = new Bank(database, null, ("Banking:HeaderSeconds", "1"), ("Banking:LeastBytesPerSecond", "1000000"));
+        await using var bank = new BankingApp(database, null, ("Banking:HeaderSeconds", "1"), ("Banking:LeastBytesPerSecond", "1000000"));
         var account = await bank.OpenAsync("10");
         var body = $$"""{"account_id":{{account}},"amount":"1"}""";
 
@@ -66,7 +66,7 @@ public sealed class LimitsTests(TestDatabase database)
     [InlineData(400, "\u0001\u0002", 1, 1)]
     public async Task Headers_beyond_their_limits_are_refused(int status, string line, int length, int number)
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var headers = string.Concat(Enumerable.Range(0, number).Select(i => $"X-{i}: {new string('x', length)}\r\n"));
 
         await BesideAGoodClientAsync(bank, RefusedAsync());
@@ -83,7 +83,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Fact]
     public async Task A_path_beyond_its_limit_is_refused()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         (await bank.GetAsync($"/{new string('x', 9_000)}")).Status.Should().Be(HttpStatusCode.RequestUriTooLong);
     }
@@ -91,7 +91,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Fact]
     public async Task The_limits_of_headers_are_the_ones_that_were_set()
     {
-        await using var bank = new Bank(database, null, ("Banking:HeaderLimit", "100000"), ("Banking:HeaderCountLimit", "300"));
+        await using var bank = new BankingApp(database, null, ("Banking:HeaderLimit", "100000"), ("Banking:HeaderCountLimit", "300"));
 
         foreach (var (length, number) in new[] { (90_000, 1), (10, 250) })
         {
@@ -107,7 +107,7 @@ public sealed class LimitsTests(TestDatabase database)
     [InlineData(true)]
     public async Task A_body_beyond_its_limit_is_refused_and_one_at_it_is_not(bool chunked)
     {
-        await using var bank = new Bank(database, null, ("Banking:BodyLimit", "2000"));
+        await using var bank = new BankingApp(database, null, ("Banking:BodyLimit", "2000"));
         var account = await bank.OpenAsync();
 
         (await DepositAsync(chunked ? 1_980 : 2_000)).ShouldBeCreated(); // the lengths of its chunks count too
@@ -131,7 +131,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Fact]
     public async Task Connections_without_a_request_are_closed()
     {
-        await using var bank = new Bank(database, null, ("Banking:KeepAliveSeconds", "1"));
+        await using var bank = new BankingApp(database, null, ("Banking:KeepAliveSeconds", "1"));
         using var unused = await ConnectAsync(bank);
         using var used = await ConnectAsync(bank);
         await SendAsync(used, $"{Ask}\r\n");
@@ -145,7 +145,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Fact]
     public async Task A_connection_beyond_the_limit_is_closed_and_those_within_are_served()
     {
-        await using var bank = new Bank(database, null, ("Banking:ConnectionLimit", "3"));
+        await using var bank = new BankingApp(database, null, ("Banking:ConnectionLimit", "3"));
         var clients = new List<TcpClient>();
         for (var i = 0; i < 3; i++)
         {
@@ -191,7 +191,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Fact]
     public async Task A_caller_beyond_its_rate_is_refused_alone_and_only_for_a_moment()
     {
-        await using var bank = new Bank(database, null, ("Banking:RateLimit", "5"));
+        await using var bank = new BankingApp(database, null, ("Banking:RateLimit", "5"));
         var account = await bank.OpenAsync();
         using var other = From("127.0.0.2", bank);
 
@@ -243,7 +243,7 @@ public sealed class LimitsTests(TestDatabase database)
     public async Task While_the_database_hangs_a_read_is_cut_short_and_a_posting_is_not()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var bank = new Bank(
+        await using var bank = new BankingApp(
             database, null, ("ConnectionStrings:Banking", proxy.ConnectionString), ("Banking:ReadSeconds", "1"), ("Banking:RetrySeconds", "600"));
         var account = await bank.OpenAsync("10");
         proxy.Hang();
@@ -263,7 +263,7 @@ public sealed class LimitsTests(TestDatabase database)
     public async Task Ten_thousand_idle_connections_disturb_nobody_and_are_closed_in_the_end()
     {
         const int Idle = 10_000;
-        await using var service = new Instance(
+        await using var service = new ServiceProcess(
             database.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__KeepAliveSeconds", "15"), ("Banking__HeaderSeconds", "15"));
         await service.StartAsync();
         var account = await service.OpenAsync();
@@ -304,7 +304,7 @@ public sealed class LimitsTests(TestDatabase database)
     }
 
     /// <summary>While something goes on, a client with a connection of its own is served, each request within a second.</summary>
-    private static async Task BesideAGoodClientAsync(Bank bank, Task mischief)
+    private static async Task BesideAGoodClientAsync(BankingApp bank, Task mischief)
     {
         var account = await bank.OpenAsync();
         var served = 0;
@@ -321,7 +321,7 @@ public sealed class LimitsTests(TestDatabase database)
         (await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(served);
     }
 
-    private static async Task<TcpClient> ConnectAsync(Bank bank, int receiveBuffer = 65_536)
+    private static async Task<TcpClient> ConnectAsync(BankingApp bank, int receiveBuffer = 65_536)
     {
         var client = new TcpClient { ReceiveBufferSize = receiveBuffer };
         await client.ConnectAsync(IPAddress.Loopback, bank.Http.BaseAddress!.Port);
@@ -336,10 +336,10 @@ public sealed class LimitsTests(TestDatabase database)
         refused.Should().OnlyContain(reply => reply.Headers.RetryAfter!.Delta == TimeSpan.FromSeconds(1));
     }
 
-    private static Task<Reply> HeadAsync(GuardedBank guarded, string? token) => guarded.Bank.SendAsync(
+    private static Task<Reply> HeadAsync(GuardedBank guarded, string? token) => guarded.App.SendAsync(
         new(HttpMethod.Get, "/api/audit_head") { Headers = { Authorization = token is null ? null : new("Bearer", token) } });
 
-    private static HttpClient From(string address, Bank bank) => new(new SocketsHttpHandler
+    private static HttpClient From(string address, BankingApp bank) => new(new SocketsHttpHandler
     {
         ConnectCallback = async (context, cancellation) =>
         {

@@ -8,10 +8,10 @@ public sealed class RestoreTests
     [Fact]
     public async Task A_book_restored_from_base_backup_and_WAL_is_the_book_that_was_kept()
     {
-        await using var primary = await Server.StartNewAsync("archive_mode = on");
+        await using var primary = await PostgresServer.StartNewAsync("archive_mode = on");
         await using var service = await ServeAsync(primary);
         var account = await service.OpenAsync("100");
-        await using var restored = await Server.BackUpAsync(primary);
+        await using var restored = await PostgresServer.BackUpAsync(primary);
         (await service.DepositAsync(account, "1", "after-the-backup")).ShouldBeCreated();
         var kept = await HeadAsync(service);
         await ArchiveAsync(primary);
@@ -31,12 +31,12 @@ public sealed class RestoreTests
     [Fact]
     public async Task A_book_restored_to_an_earlier_point_lacks_the_kept_head_and_takes_what_is_missing_by_its_keys_once()
     {
-        await using var primary = await Server.StartNewAsync("archive_mode = on");
+        await using var primary = await PostgresServer.StartNewAsync("archive_mode = on");
         await using var service = await ServeAsync(primary);
         var account = await service.OpenAsync("100");
-        await using var restored = await Server.BackUpAsync(primary);
+        await using var restored = await PostgresServer.BackUpAsync(primary);
         (await service.DepositAsync(account, "1", "before-the-point")).ShouldBeCreated();
-        await using var sql = new Book(primary.ConnectionString, "banking");
+        await using var sql = new BookInspector(primary.ConnectionString, "banking");
         var point = await sql.ScalarAsync<string>("SELECT clock_timestamp()::text;");
         (await service.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
         var kept = await HeadAsync(service);
@@ -55,23 +55,23 @@ public sealed class RestoreTests
         (await again.GetAsync($"/api/get_one_account?account_id={account}"))["balance"].Should().Be("103.00");
     }
 
-    private static async Task<Instance> ServeAsync(Server server)
+    private static async Task<ServiceProcess> ServeAsync(PostgresServer server)
     {
-        var service = new Instance(server.ConnectionString, "banking");
+        var service = new ServiceProcess(server.ConnectionString, "banking");
         await service.StartAsync();
         return service;
     }
 
-    private static async Task<string> HeadAsync(Instance service)
+    private static async Task<string> HeadAsync(ServiceProcess service)
     {
         var head = await service.GetAsync("/api/audit_head");
         return $"{head.Id("transaction_id")}:{head["hash"]}";
     }
 
     /// <summary>Closes the log's segment, and returns when it is archived.</summary>
-    private static async Task ArchiveAsync(Server server)
+    private static async Task ArchiveAsync(PostgresServer server)
     {
-        await using var sql = new Book(server.ConnectionString, "public");
+        await using var sql = new BookInspector(server.ConnectionString, "public");
         var segment = await sql.ScalarAsync<string>("SELECT pg_walfile_name(pg_switch_wal());");
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         while (!await sql.ScalarAsync<bool>("SELECT COALESCE(last_archived_wal >= @segment, false) FROM pg_stat_archiver;", new { segment }))
@@ -80,6 +80,6 @@ public sealed class RestoreTests
         }
     }
 
-    private static Task<Run> VerifyAsync(Server server, string kept) =>
+    private static Task<Run> VerifyAsync(PostgresServer server, string kept) =>
         Run.ProgramAsync(["verify", "--against", kept], ("ConnectionStrings__Banking", server.ConnectionString), ("Banking__Schema", "banking"));
 }

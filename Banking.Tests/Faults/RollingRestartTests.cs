@@ -11,13 +11,13 @@ public sealed class RollingRestartTests(TestDatabase database)
     public async Task Restarted_in_turn_under_load_no_request_fails()
     {
         var schema = $"book_{Guid.NewGuid():N}";
-        await using var one = new Instance(database.ConnectionString, schema);
-        await using var other = new Instance(database.ConnectionString, schema);
-        await using var book = new Book(database.ConnectionString, schema);
+        await using var one = new ServiceProcess(database.ConnectionString, schema);
+        await using var other = new ServiceProcess(database.ConnectionString, schema);
+        await using var book = new BookInspector(database.ConnectionString, schema);
         await Task.WhenAll(one.StartAsync(), other.StartAsync());
         var account = await one.OpenAsync();
         using var balancer = new Balancer(one, other);
-        var replies = new ConcurrentQueue<(Instance By, Reply Reply)>();
+        var replies = new ConcurrentQueue<(ServiceProcess By, Reply Reply)>();
         var failures = new ConcurrentQueue<string>();
         using var enough = new CancellationTokenSource();
         var clients = Enumerable.Range(0, 8).Select(_ => Task.Run(async () =>
@@ -55,7 +55,7 @@ public sealed class RollingRestartTests(TestDatabase database)
         one.Errors.Concat(other.Errors).Should().BeEmpty();
 
         // Both are in turn, and have served more since.
-        async Task ServedAsync(Instance instance)
+        async Task ServedAsync(ServiceProcess instance)
         {
             using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
             var (before, since) = (replies.Count, replies.Count(served => served.By == instance));
@@ -69,18 +69,18 @@ public sealed class RollingRestartTests(TestDatabase database)
     /// <summary>Gives each request to the next instance that is ready. It asks them ten times a second and, as load balancers do, believes the third "no" in a row.</summary>
     private sealed class Balancer : IDisposable
     {
-        private readonly Instance[] instances;
+        private readonly ServiceProcess[] instances;
         private readonly CancellationTokenSource closed = new();
-        private Instance[] ready;
+        private ServiceProcess[] ready;
         private int turn;
 
-        public Balancer(params Instance[] instances)
+        public Balancer(params ServiceProcess[] instances)
         {
             this.instances = ready = instances;
             _ = Task.Run(AskAsync);
         }
 
-        public Instance Next() => Volatile.Read(ref ready) is { Length: > 0 } some
+        public ServiceProcess Next() => Volatile.Read(ref ready) is { Length: > 0 } some
             ? some[(Interlocked.Increment(ref turn) & int.MaxValue) % some.Length]
             : throw new InvalidOperationException("No instance is ready.");
 
@@ -98,7 +98,7 @@ public sealed class RollingRestartTests(TestDatabase database)
             }
         }
 
-        private static async Task<bool> IsReadyAsync(Instance instance)
+        private static async Task<bool> IsReadyAsync(ServiceProcess instance)
         {
             try
             {

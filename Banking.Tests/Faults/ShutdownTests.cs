@@ -12,8 +12,8 @@ public sealed class ShutdownTests : IAsyncDisposable
     private const string Ready = "GET /health/ready HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n";
 
     private readonly TestDatabase database;
-    private readonly Instance service;
-    private readonly Book book;
+    private readonly ServiceProcess service;
+    private readonly BookInspector book;
 
     public ShutdownTests(TestDatabase database)
     {
@@ -27,7 +27,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     {
         await service.StartAsync();
         var account = await service.OpenAsync();
-        await using var head = await book.HoldAsync(Book.HeadSql);
+        await using var head = await book.HoldAsync(BookInspector.HeadSql);
         var queued = await QueuedAsync(account);
 
         await service.TerminateAsync();
@@ -47,10 +47,10 @@ public sealed class ShutdownTests : IAsyncDisposable
     [Fact]
     public async Task After_the_longest_draining_there_is_still_time_for_those_who_wait()
     {
-        await using var patient = new Instance(database.ConnectionString, service.Book, ("Banking__DrainSeconds", "5"));
+        await using var patient = new ServiceProcess(database.ConnectionString, service.Book, ("Banking__DrainSeconds", "5"));
         await patient.StartAsync();
         var account = await patient.OpenAsync();
-        await using var head = await book.HoldAsync(Book.HeadSql);
+        await using var head = await book.HoldAsync(BookInspector.HeadSql);
         var waiting = patient.DepositAsync(account, "1");
 
         await patient.TerminateAsync();
@@ -83,7 +83,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     {
         await service.StartAsync();
         var account = await service.OpenAsync("5");
-        await using var head = await book.HoldAsync(Book.HeadSql);
+        await using var head = await book.HoldAsync(BookInspector.HeadSql);
         var queued = await QueuedAsync(account);
 
         await service.TerminateAsync();
@@ -143,7 +143,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     {
         await service.StartAsync();
         var account = await service.OpenAsync();
-        await using var head = await book.HoldAsync(Book.HeadSql);
+        await using var head = await book.HoldAsync(BookInspector.HeadSql);
         var clients = new List<(TcpClient Client, int Round, Task<int> Answer)>();
         for (var round = 0; round < Waiting + 20; round++)
         {
@@ -198,7 +198,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     /// <summary>Returns when nobody new is let in.</summary>
-    private static async Task RefusedAsync(Instance service)
+    private static async Task RefusedAsync(ServiceProcess service)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         while (await NewcomerAsync(service, "GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is not null)
@@ -208,7 +208,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     /// <summary>What a client with a new connection is answered; null where it is refused.</summary>
-    private static async Task<string?> NewcomerAsync(Instance service, string request)
+    private static async Task<string?> NewcomerAsync(ServiceProcess service, string request)
     {
         using var client = new TcpClient();
         try

@@ -27,13 +27,13 @@ public sealed class StallTests(TestDatabase database)
         const int Clients = 5_000;
         const int QueueLimit = 4_000;
         var schema = $"book_{Guid.NewGuid():N}";
-        await using var book = new Book(database.ConnectionString, schema);
-        await using var service = new Instance(
+        await using var book = new BookInspector(database.ConnectionString, schema);
+        await using var service = new ServiceProcess(
             database.ConnectionString, schema, ("Banking__QueueLimit", $"{QueueLimit}"), ("Banking__RetrySeconds", "120"));
         await service.StartAsync();
         var account = await service.OpenAsync();
         var idle = service.Megabytes("VmRSS");
-        await using var head = await book.HoldAsync(Book.HeadSql);
+        await using var head = await book.HoldAsync(BookInspector.HeadSql);
 
         var sent = new ConcurrentQueue<Task<string>>();
         await Parallel.ForEachAsync(Enumerable.Range(0, Clients), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, cancellation) =>
@@ -75,7 +75,7 @@ public sealed class StallTests(TestDatabase database)
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
         var connectionString = new NpgsqlConnectionStringBuilder(proxy.ConnectionString) { SslMode = ssl, GssEncryptionMode = gss }.ConnectionString;
-        await using var bank = new Bank(
+        await using var bank = new BankingApp(
             database, null, ("ConnectionStrings:Banking", connectionString), ("Banking:RetrySeconds", "4"), ("Banking:BatchLimit", "1"));
         var account = await bank.OpenAsync("10");
         await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => bank.BalanceAsync(account))); // so that there are connections that hang
@@ -99,9 +99,9 @@ public sealed class StallTests(TestDatabase database)
     /// <summary>200 requests a second, whatever becomes of those before, one in twenty of them for a held account: how long the others took.</summary>
     private async Task<List<TimeSpan>> HeldAccountAsync(int seconds)
     {
-        await using var bank = new Bank(
+        await using var bank = new BankingApp(
             database, null, ("Banking:AccountBusySeconds", "4"), ("Banking:RetrySeconds", "3")); // the latter is no matter, as the database answers
-        await using var book = new Book(database.ConnectionString, bank.Book);
+        await using var book = new BookInspector(database.ConnectionString, bank.Book);
         var held = await bank.OpenAsync("1000");
         var others = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.OpenAsync("1000000")));
         for (var i = 0; i < 200; i++)

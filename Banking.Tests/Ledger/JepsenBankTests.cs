@@ -36,8 +36,8 @@ public sealed class JepsenBankTests(TestDatabase database, ITestOutputHelper out
 
     private async Task WatchAsync(TimeSpan time)
     {
-        await using var first = new Bank(database);
-        await using var second = new Bank(database, first.Book);
+        await using var first = new BankingApp(database);
+        await using var second = new BankingApp(database, first.Book);
         var accounts = await Task.WhenAll(Enumerable.Range(0, Accounts).Select(_ => first.OpenAsync("100", overdraftLimit: $"{Limit}")));
         var (made, refused, snapshots, reads) = (0, 0, 0, 0);
         using var over = new CancellationTokenSource(time);

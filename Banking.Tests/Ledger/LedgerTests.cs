@@ -15,7 +15,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task Beyond_its_queue_the_service_refuses_at_once_and_keeps_what_it_took()
     {
-        await using var bank = new Bank(database, null, ("Banking:QueueLimit", "20"));
+        await using var bank = new BankingApp(database, null, ("Banking:QueueLimit", "20"));
         var account = await bank.OpenAsync();
         await using var head = await Held.LockAsync(bank, HeadSql);
 
@@ -41,7 +41,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task An_account_that_somebody_holds_is_busy_and_no_other_waits_for_it()
     {
-        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "1"));
+        await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "1"));
         var (held, one, other) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"), await bank.OpenAsync("10"));
         await using var forgotten = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
 
@@ -66,7 +66,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task A_request_for_a_held_account_is_posted_when_the_account_is_let_go()
     {
-        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "60"));
+        await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "60"));
         var (held, other) = (await bank.OpenAsync("10"), await bank.OpenAsync());
         await using var forgotten = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
 
@@ -86,7 +86,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task A_held_settlement_account_stops_its_currencys_deposits_and_withdrawals_only()
     {
-        await using var bank = new Bank(database, null, ("Banking:AccountBusySeconds", "1"));
+        await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "1"));
         var (one, other, euros) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"), await bank.OpenAsync("10", "EUR"));
         await using var dollars = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = 840 FOR UPDATE;");
 
@@ -112,7 +112,7 @@ public sealed class LedgerTests(TestDatabase database)
     [InlineData("53300")] // too many connections
     public async Task A_fault_that_passes_is_tried_again_and_the_posting_is_made_once(string fault)
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         // A sequence keeps its count when its transaction is rolled back: the first two blocks fail, the third is written.
         await bank.ExecuteAsync($"""
@@ -139,7 +139,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task One_used_key_many_times_in_one_batch_is_replayed_each_time()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         var first = await bank.DepositAsync(account, "1", "the-key");
         await using var head = await Held.LockAsync(bank, HeadSql);
@@ -158,7 +158,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task A_request_that_breaks_its_batch_fails_alone()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         await bank.ExecuteAsync("ALTER TABLE transaction_log ADD CONSTRAINT no_poison CHECK (reference <> 'poison');");
         await using var head = await Held.LockAsync(bank, HeadSql);
@@ -182,7 +182,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task A_batch_whose_connection_is_killed_is_posted_once()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         await using var head = await Held.LockAsync(bank, HeadSql);
         var first = bank.DepositAsync(account, "1");
@@ -205,7 +205,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task Requests_that_wait_together_are_written_in_one_transaction()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         await using var head = await Held.LockAsync(bank, HeadSql);
         var first = bank.DepositAsync(account, "1");
@@ -222,7 +222,7 @@ public sealed class LedgerTests(TestDatabase database)
     [Fact]
     public async Task One_key_twice_in_one_batch_is_posted_once()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         await using var head = await Held.LockAsync(bank, HeadSql);
         var first = bank.DepositAsync(account, "1");
@@ -250,7 +250,7 @@ public sealed class LedgerTests(TestDatabase database)
         bank.Complaints.Should().BeEmpty();
         (await bank.FailedChecksAsync()).Should().BeEmpty();
 
-        static Task<Reply> OpenAsync(Bank bank) =>
+        static Task<Reply> OpenAsync(BankingApp bank) =>
             bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "5" }, "opening");
     }
 
@@ -266,7 +266,7 @@ public sealed class LedgerTests(TestDatabase database)
             SELECT (SELECT sum(seq_tup_read) FROM pg_stat_all_tables WHERE schemaname = @book AND relname IN ('account', 'transaction_log'))::bigint
                  + (SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = @book AND indexrelname = 'transaction_log_pk');
             """;
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         await bank.ExecuteAsync("""
             ALTER TABLE account SET (autovacuum_enabled = false);
             ALTER TABLE transaction_log SET (autovacuum_enabled = false);
@@ -315,7 +315,7 @@ public sealed class LedgerTests(TestDatabase database)
         scanned.Should().BeLessThan(50_000, "one scan of the log would read four times that, and a hundred of the accounts twenty times");
         (await bank.FailedChecksAsync()).Should().BeEmpty();
 
-        static async Task ServeAsync(Bank bank, long account, int times)
+        static async Task ServeAsync(BankingApp bank, long account, int times)
         {
             for (var i = 0; i < times; i++)
             {
@@ -327,7 +327,7 @@ public sealed class LedgerTests(TestDatabase database)
             }
         }
 
-        static async Task ReportAsync(Bank bank)
+        static async Task ReportAsync(BankingApp bank)
         {
             // More than the pool has idle, so that each of its sessions is among them.
             var service = bank.Services.GetRequiredService<NpgsqlDataSource>();
@@ -342,9 +342,9 @@ public sealed class LedgerTests(TestDatabase database)
     }
 
     /// <summary>Rows that a session of the test's own keeps locked until it is disposed.</summary>
-    private sealed class Held(Bank bank, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
+    private sealed class Held(BankingApp bank, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
     {
-        public static async Task<Held> LockAsync(Bank bank, string query, object? parameters = null)
+        public static async Task<Held> LockAsync(BankingApp bank, string query, object? parameters = null)
         {
             var session = await bank.SessionAsync();
             var transaction = await session.BeginTransactionAsync();
@@ -370,13 +370,13 @@ public sealed class LedgerTests(TestDatabase database)
     }
 
     /// <summary>Returns when that many requests wait in the service for the ledger's answer.</summary>
-    private static Task QueuedAsync(Bank bank, int requests)
+    private static Task QueuedAsync(BankingApp bank, int requests)
     {
         var ledger = bank.Services.GetRequiredService<Ledger>();
         return UntilAsync(bank, () => Task.FromResult(ledger.Waiting == requests));
     }
 
-    private static async Task UntilAsync(Bank bank, Func<Task<bool>> condition)
+    private static async Task UntilAsync(BankingApp bank, Func<Task<bool>> condition)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(8));
         while (!await condition())

@@ -6,7 +6,7 @@ namespace Banking.Tests;
 /// <summary>Many clients at the same moment: each gets the answer it would have had alone, and not a cent is made or lost.</summary>
 public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
-    private readonly Bank bank = shared.Bank;
+    private readonly BankingApp bank = shared.App;
 
     [Fact]
     public async Task Of_two_withdrawals_of_the_same_last_money_exactly_one_wins()
@@ -26,7 +26,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     [Fact]
     public async Task A_thousand_transfers_at_once_both_ways_between_two_accounts_are_all_made()
     {
-        await using var own = new Bank(database);
+        await using var own = new BankingApp(database);
         var (one, other) = (await own.OpenAsync("1000"), await own.OpenAsync("1000"));
 
         var replies = await Task.WhenAll(Enumerable.Range(0, 500).SelectMany(_ => new[]
@@ -96,8 +96,8 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     [Fact]
     public async Task Two_instances_that_post_at_each_other_keep_one_book_without_gaps()
     {
-        await using var first = new Bank(database);
-        await using var second = new Bank(database, first.Book);
+        await using var first = new BankingApp(database);
+        await using var second = new BankingApp(database, first.Book);
         var (one, other) = (await first.OpenAsync("1000"), await second.OpenAsync("1000"));
 
         var replies = await Task.WhenAll(Enumerable.Range(0, 300).SelectMany(_ => new[]
@@ -120,8 +120,8 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     [Fact]
     public async Task Instances_with_accounts_of_their_own_wait_for_each_other_at_the_head_only()
     {
-        await using var first = new Bank(database);
-        await using var second = new Bank(database, first.Book);
+        await using var first = new BankingApp(database);
+        await using var second = new BankingApp(database, first.Book);
         var mine = (From: await first.OpenAsync("300"), To: await first.OpenAsync());
         var yours = (From: await second.OpenAsync("300"), To: await second.OpenAsync());
 
@@ -133,7 +133,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
         (await first.FailedChecksAsync()).Should().BeEmpty();
 
         // Four at a time: many small transactions, so that the two instances meet often.
-        static Task PayAsync(Bank bank, long from, long to) => Parallel.ForEachAsync(
+        static Task PayAsync(BankingApp bank, long from, long to) => Parallel.ForEachAsync(
             Enumerable.Range(0, 300),
             new ParallelOptions { MaxDegreeOfParallelism = 4 },
             async (_, _) => (await bank.TransferAsync(from, to, "1")).Status.Should().Be(HttpStatusCode.Created));
@@ -142,7 +142,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     [Fact]
     public async Task One_key_sent_at_once_to_two_instances_is_done_once()
     {
-        await using var second = new Bank(database, bank.Book);
+        await using var second = new BankingApp(database, bank.Book);
         var account = await bank.OpenAsync();
 
         for (var round = 1; round <= 20; round++)

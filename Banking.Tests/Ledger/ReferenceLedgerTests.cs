@@ -5,7 +5,7 @@ using FluentAssertions;
 namespace Banking.Tests;
 
 /// <summary>Random histories, sent to the service and told to the model: both answer the same and end with the same books.</summary>
-public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
+public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelper output)
 {
     /// <summary>A request in the making: its accounts and its key are places in what the history has so far.</summary>
     private sealed record Step(string Kind, int One, int Other, decimal Amount, string Currency, decimal Limit, int Note, int Key);
@@ -37,7 +37,7 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
 
     private async Task FollowOneAsync(int iterations = -1, int seconds = -1)
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var (histories, requests) = (0, 0);
 
         await Steps.Array[20, 60].SampleAsync(
@@ -74,8 +74,8 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
 
     private async Task FollowManyAsync(int iterations = -1, int seconds = -1)
     {
-        await using var first = new Bank(database);
-        await using var second = new Bank(database, first.Book);
+        await using var first = new BankingApp(database);
+        await using var second = new BankingApp(database, first.Book);
         var (histories, requests) = (0, 0);
 
         // Each history is sent to both instances at once, so that its keys race against themselves.
@@ -92,8 +92,8 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
 
                 var (accounts, opened) = (model.Customers.Keys.ToList(), model.Log.Count);
                 var exchanges = (await Task.WhenAll(clients
-                    .SelectMany(steps => new[] { (Bank: first, steps), (Bank: second, steps) })
-                    .Select(client => SendAllAsync(client.Bank, client.steps, name, accounts)))).SelectMany(sent => sent).ToList();
+                    .SelectMany(steps => new[] { (App: first, steps), (App: second, steps) })
+                    .Select(client => SendAllAsync(client.App, client.steps, name, accounts)))).SelectMany(sent => sent).ToList();
                 requests += exchanges.Count;
 
                 var log = await LogAsync(first, after: model.Log[^1].TransactionId);
@@ -122,7 +122,7 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
     }
 
     /// <summary>Every answer has its reason in the log, and everything in the log is somebody's answer, once.</summary>
-    private static void ShouldExplain(Model model, Dictionary<long, (Posted Row, string Key)> log, List<(Request Request, Reply Reply)> exchanges)
+    private static void ShouldExplain(ReferenceLedger model, Dictionary<long, (Posted Row, string Key)> log, List<(Request Request, Reply Reply)> exchanges)
     {
         var firsts = FirstsOf(exchanges);
         firsts.Count(first => first.Request is Moving or Opening { Deposit: > 0 }).Should().Be(log.Count, "refusals and replays leave nothing behind");
@@ -135,7 +135,7 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
                 case (_, { Status: 201 }):
                     if (request is Opening opening)
                     {
-                        answer.Text.Should().Be(Model.TextOf(opening, reply.Id("account_id")));
+                        answer.Text.Should().Be(ReferenceLedger.TextOf(opening, reply.Id("account_id")));
                     }
                     else
                     {
@@ -166,7 +166,7 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
         }
     }
 
-    private static async Task<List<(Request Request, Reply Reply)>> SendAllAsync(Bank bank, Step[] steps, string name, List<long> accounts)
+    private static async Task<List<(Request Request, Reply Reply)>> SendAllAsync(BankingApp bank, Step[] steps, string name, List<long> accounts)
     {
         var exchanges = new List<(Request Request, Reply Reply)>();
         foreach (var step in steps)
@@ -202,10 +202,10 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
         [.. exchanges.Where(exchange => (int)exchange.Reply.Status == 201 && !exchange.Reply.Replayed)];
 
     /// <summary>The model of a book that has seen other histories: it knows where they left the settlement accounts and the head.</summary>
-    private static async Task<Model> ModelOfAsync(Bank bank)
+    private static async Task<ReferenceLedger> ModelOfAsync(BankingApp bank)
     {
-        var model = new Model(await bank.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"));
-        foreach (var (currency, (settlement, _)) in Model.Currencies)
+        var model = new ReferenceLedger(await bank.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"));
+        foreach (var (currency, (settlement, _)) in ReferenceLedger.Currencies)
         {
             var balance = await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @settlement;", new { settlement });
             model.Settlements[currency] = new(currency, limit: 0, balance);
@@ -214,7 +214,7 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
         return model;
     }
 
-    private static async Task<List<(Posted Row, string Key)>> LogAsync(Bank bank, long after)
+    private static async Task<List<(Posted Row, string Key)>> LogAsync(BankingApp bank, long after)
     {
         const string Sql = """
             SELECT transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after, reference
@@ -227,18 +227,18 @@ public sealed class ModelTests(TestDatabase database, ITestOutputHelper output)
         return [.. await session.QueryAsync<Posted, string, (Posted, string)>(Sql, (row, key) => (row, key), new { after }, splitOn: "idempotency_key")];
     }
 
-    private static async Task ShouldEndAsAsync(Bank bank, Model model)
+    private static async Task ShouldEndAsAsync(BankingApp bank, ReferenceLedger model)
     {
         foreach (var (id, account) in model.Customers)
         {
-            (await bank.BalanceAsync(id)).Should().Be(Model.Wire(account.Balance, account.Currency));
+            (await bank.BalanceAsync(id)).Should().Be(ReferenceLedger.Wire(account.Balance, account.Currency));
             var expected = model.Log.Where(row => row.FromAccountId == id || row.ToAccountId == id).Select(row => row.EntryOf(id)).Reverse();
             (await bank.HistoryAsync(id)).Select(Answer.Timeless).Should().Equal(expected);
         }
 
         foreach (var (currency, account) in model.Settlements)
         {
-            (await bank.BalanceAsync(Model.Currencies[currency].Settlement)).Should().Be(Model.Wire(account.Balance, currency));
+            (await bank.BalanceAsync(ReferenceLedger.Currencies[currency].Settlement)).Should().Be(ReferenceLedger.Wire(account.Balance, currency));
         }
     }
 }

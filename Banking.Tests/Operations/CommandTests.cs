@@ -47,7 +47,7 @@ public sealed class CommandTests(TestDatabase database)
     public async Task Serve_takes_the_options_of_aspnet_and_any_setting()
     {
         var elsewhere = new Uri($"http://127.0.0.1:{Ports.Free()}/");
-        await using var service = new Instance(database.ConnectionString, schema)
+        await using var service = new ServiceProcess(database.ConnectionString, schema)
         {
             Arguments = ["serve", "--urls", $"{elsewhere}", "--Banking:QueueLimit", "7"],
         };
@@ -84,7 +84,7 @@ public sealed class CommandTests(TestDatabase database)
         first.Should().Be(new Run(0, string.Concat(Names.Select(name => $"Applied {name}.\n")), ""));
         second.Should().Be(new Run(0, "", ""));
         dry.Should().Be(new Run(0, "", ""));
-        await using var bank = new Bank(database, schema);
+        await using var bank = new BankingApp(database, schema);
         (await bank.OpenAsync("1")).Should().BePositive();
     }
 

@@ -43,7 +43,7 @@ public sealed partial class DashboardTests(TestDatabase database)
     private async Task<string> ScrapeAsync()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var service = new Instance(proxy.ConnectionString, $"book_{Guid.NewGuid():N}");
+        await using var service = new ServiceProcess(proxy.ConnectionString, $"book_{Guid.NewGuid():N}");
         await service.StartAsync();
         var account = await service.OpenAsync("1");
         proxy.Break([Fault.CutAfterCommit]);

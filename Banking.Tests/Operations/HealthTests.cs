@@ -10,7 +10,7 @@ public sealed class HealthTests(TestDatabase database)
     [Fact]
     public async Task A_running_service_is_live_and_ready()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         (await bank.GetAsync("/health/live")).Text.Should().Be("""{"status":"live","reasons":[]}""");
         (await bank.GetAsync("/health/ready")).Text.Should().Be("""{"status":"ready","reasons":[]}""");
@@ -20,7 +20,7 @@ public sealed class HealthTests(TestDatabase database)
     public async Task While_the_database_hangs_it_says_so_within_a_second_and_is_ready_when_it_goes_on()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var service = new Instance(proxy.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__RetrySeconds", "4"));
+        await using var service = new ServiceProcess(proxy.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__RetrySeconds", "4"));
         await service.StartAsync();
         var account = await service.OpenAsync("1");
         await ReadyAsync(service);
@@ -53,7 +53,7 @@ public sealed class HealthTests(TestDatabase database)
     [Fact]
     public async Task A_schema_that_lacks_a_script_of_this_build_is_not_ready_and_one_with_a_later_script_is()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         await bank.ExecuteAsync("UPDATE schema_version SET scriptname = '9999_later.sql' WHERE scriptname = '0004_ledger_head.sql';");
         var older = await bank.GetAsync("/health/ready");
@@ -69,7 +69,7 @@ public sealed class HealthTests(TestDatabase database)
     [Fact]
     public async Task A_book_that_the_service_may_not_read_is_not_ready()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         await bank.ExecuteAsync("ALTER TABLE schema_version RENAME TO gone;");
         var reply = await bank.GetAsync("/health/ready");
@@ -81,10 +81,10 @@ public sealed class HealthTests(TestDatabase database)
     [Fact]
     public async Task A_full_queue_is_not_ready_and_is_again_when_it_has_room()
     {
-        await using var bank = new Bank(database, null, ("Banking:QueueLimit", "3"));
-        await using var book = new Book(database.ConnectionString, bank.Book);
+        await using var bank = new BankingApp(database, null, ("Banking:QueueLimit", "3"));
+        await using var book = new BookInspector(database.ConnectionString, bank.Book);
         var account = await bank.OpenAsync();
-        var head = await book.HoldAsync(Book.HeadSql);
+        var head = await book.HoldAsync(BookInspector.HeadSql);
         // One more than there is room for: when it is refused, the others wait.
         var sent = Enumerable.Range(0, 4).Select(_ => bank.DepositAsync(account, "1")).ToList();
         var refused = await Task.WhenAny(sent);
@@ -103,9 +103,9 @@ public sealed class HealthTests(TestDatabase database)
     [Fact]
     public async Task The_image_asks_itself_and_tells_by_its_exit_code()
     {
-        await using var service = new Instance(database.ConnectionString, $"book_{Guid.NewGuid():N}");
+        await using var service = new ServiceProcess(database.ConnectionString, $"book_{Guid.NewGuid():N}");
         await service.StartAsync();
-        await using var book = new Book(database.ConnectionString, service.Book);
+        await using var book = new BookInspector(database.ConnectionString, service.Book);
         (string, string)[] here = [("ASPNETCORE_URLS", $"https://*:1;http://+:{service.Address.Port}")];
 
         var ready = await Run.ProgramAsync(["health"], here);
@@ -120,7 +120,7 @@ public sealed class HealthTests(TestDatabase database)
         nobody.Errors.Should().Contain("No answer from localhost:1");
     }
 
-    private static async Task ReadyAsync(Instance service)
+    private static async Task ReadyAsync(ServiceProcess service)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         while ((await service.GetAsync("/health/ready")).Status != HttpStatusCode.OK)

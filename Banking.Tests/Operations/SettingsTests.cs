@@ -38,7 +38,7 @@ public sealed class SettingsTests(TestDatabase database)
         ShouldBeRefused(await StartAsync([.. numbers.Select(setting => (setting, $"{(int)RangeOf(setting).Maximum + 1}"))]), numbers);
         foreach (var end in new Func<RangeAttribute, object>[] { range => range.Minimum, range => range.Maximum })
         {
-            await using var service = new Instance(
+            await using var service = new ServiceProcess(
                 database.ConnectionString, $"book_{Guid.NewGuid():N}", [.. numbers.Select(setting => ($"Banking__{setting.Name}", $"{end(RangeOf(setting))}"))]);
             await service.StartAsync();
             service.FailedStarts.Should().Be(0, string.Join('\n', service.Lines));

@@ -14,7 +14,7 @@ public sealed class StartTests(TestDatabase database)
     public async Task Started_before_its_database_it_waits_says_so_and_serves_when_it_is_there()
     {
         var (port, connectionString) = await NobodyAsync();
-        await using var service = new Instance(connectionString, schema, ("Banking__StartSeconds", "50"));
+        await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "50"));
         var started = service.StartAsync();
         await service.SaidAsync("The database does not answer yet");
         started.IsCompleted.Should().BeFalse();
@@ -32,7 +32,7 @@ public sealed class StartTests(TestDatabase database)
     public async Task Told_to_stop_while_it_waits_it_ends_at_once()
     {
         var (_, connectionString) = await NobodyAsync();
-        await using var service = new Instance(connectionString, schema, ("Banking__StartSeconds", "3600"));
+        await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "3600"));
         service.Start();
         await service.SaidAsync("The database does not answer yet");
 
@@ -61,8 +61,8 @@ public sealed class StartTests(TestDatabase database)
     [Fact]
     public async Task A_database_that_refuses_it_is_not_waited_for()
     {
-        await using var server = await Server.StartNewAsync();
-        await using (var sql = new Book(server.ConnectionString, "public"))
+        await using var server = await PostgresServer.StartNewAsync();
+        await using (var sql = new BookInspector(server.ConnectionString, "public"))
         {
             await sql.ScalarAsync<int>("ALTER ROLE postgres PASSWORD 'the right one';");
             await sql.ScalarAsync<int>($"COPY (SELECT 'host all all all scram-sha-256') TO '{server.Folder}/pg_hba.conf';");

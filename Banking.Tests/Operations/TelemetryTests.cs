@@ -53,7 +53,7 @@ public sealed class TelemetryTests(TestDatabase database)
         Value("banking_commit_duration_seconds_sum").Should().BePositive();
         Value("banking_queue_depth").Should().Be(0);
         Value("banking_queue_age_seconds").Should().Be(0);
-        await using var log = new Book(database.ConnectionString, book);
+        await using var log = new BookInspector(database.ConnectionString, book);
         Value("banking_head").Should().Be(await log.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;")).And.Be(3);
         Value("db_client_connection_count").Should().BePositive("the pool is told of too");
         var named = new NpgsqlConnectionStringBuilder(database.ConnectionString);
@@ -69,7 +69,7 @@ public sealed class TelemetryTests(TestDatabase database)
     public async Task A_transaction_that_is_run_again_is_counted()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var service = new Instance(proxy.ConnectionString, book);
+        await using var service = new ServiceProcess(proxy.ConnectionString, book);
         await service.StartAsync();
         var account = await service.OpenAsync();
         proxy.Break([Fault.CutBeforeCommit, Fault.CutAfterCommit]);
@@ -139,7 +139,7 @@ public sealed class TelemetryTests(TestDatabase database)
         (await VerifyAsync(collector.Settings)).ExitCode.Should().Be(0);
         var right = Findings();
         var time = collector.Points.Last(point => point.Name == "banking.verify.time").Value;
-        await using var log = new Book(database.ConnectionString, book);
+        await using var log = new BookInspector(database.ConnectionString, book);
         await log.ScalarAsync<int>("UPDATE account SET balance = balance + 1 WHERE kind = 'customer';");
         (await VerifyAsync(collector.Settings)).ExitCode.Should().Be(1);
 
@@ -216,7 +216,7 @@ public sealed class TelemetryTests(TestDatabase database)
     [Fact]
     public async Task A_log_that_nobody_reads_holds_up_no_call()
     {
-        await using var service = new Instance(database.ConnectionString, book, ("Logging__Console__MaxQueueLength", "10")) { IsHeard = false };
+        await using var service = new ServiceProcess(database.ConnectionString, book, ("Logging__Console__MaxQueueLength", "10")) { IsHeard = false };
         await service.StartAsync();
         var account = await service.OpenAsync();
 
@@ -228,17 +228,17 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     /// <summary>A service whose accounts have ids that can't be taken for another number.</summary>
-    private async Task<Instance> StartAsync(params (string Name, string Value)[] settings)
+    private async Task<ServiceProcess> StartAsync(params (string Name, string Value)[] settings)
     {
-        var service = new Instance(database.ConnectionString, book, settings);
+        var service = new ServiceProcess(database.ConnectionString, book, settings);
         await service.StartAsync();
-        await using var sql = new Book(database.ConnectionString, book);
+        await using var sql = new BookInspector(database.ConnectionString, book);
         await sql.ScalarAsync<int>($"ALTER TABLE account ALTER COLUMN account_id RESTART WITH {FirstAccount};");
         return service;
     }
 
     /// <summary>One call of each kind and ending, one after another.</summary>
-    private static async Task<(long Account, long TransactionId)> UseAsync(Instance service)
+    private static async Task<(long Account, long TransactionId)> UseAsync(ServiceProcess service)
     {
         var (one, other) = (await service.OpenAsync(), await service.OpenAsync());
         (await service.DepositAsync(one, "7654.32", "the-key")).ShouldBeCreated();
@@ -252,7 +252,7 @@ public sealed class TelemetryTests(TestDatabase database)
         return (one, transfer.Id("transaction_id"));
     }
 
-    private static async Task EndAsync(Instance service)
+    private static async Task EndAsync(ServiceProcess service)
     {
         await service.TerminateAsync();
         await service.ExitCodeAsync(TimeSpan.FromSeconds(30));

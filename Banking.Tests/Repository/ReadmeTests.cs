@@ -23,7 +23,7 @@ public sealed partial class ReadmeTests
     [Fact]
     public void The_readme_lists_every_call_with_its_scope()
     {
-        foreach (var (call, scope) in IdentityTests.Calls.Select(row => row.Data))
+        foreach (var (call, scope) in AuthenticationTests.Calls.Select(row => row.Data))
         {
             Readme.Split('\n').Should().ContainSingle(row => row.StartsWith($"| `{scope}` |")).Which.Should().Contain($"`{call}`");
         }
@@ -72,7 +72,7 @@ public sealed partial class ReadmeTests
     {
         var probed = ProbedPath().Matches(File.ReadAllText(Path.Combine(Repository.Folder, "deploy", "kubernetes.yaml"))).Select(match => match.Groups[1].Value);
 
-        probed.Should().HaveCount(3).And.BeSubsetOf(IdentityTests.OpenPaths);
+        probed.Should().HaveCount(3).And.BeSubsetOf(AuthenticationTests.OpenPaths);
     }
 
     [GeneratedRegex(@"[Mm]eter\.Create\w+(?:<\w+>)?\(\s*""(banking\.[a-z.]+)""")]

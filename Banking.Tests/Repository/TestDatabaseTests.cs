@@ -7,7 +7,7 @@ public sealed class TestDatabaseTests(TestDatabase database)
     [Fact]
     public async Task The_database_of_this_run_is_durable_and_is_named_in_its_report()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         var version = await bank.ScalarAsync<string>("SHOW server_version;");
         // The runner shows no output of tests that pass, but it lists the files they attach.

@@ -6,17 +6,17 @@ namespace Banking.Tests;
 /// <summary>A book that only these tests try to rewrite, so that no other waits for their locks.</summary>
 public sealed class GuardedBook(TestDatabase database) : IAsyncLifetime
 {
-    public Bank Bank { get; } = new(database);
+    public BankingApp App { get; } = new(database);
 
     public long Account { get; private set; }
 
     public async ValueTask InitializeAsync()
     {
-        Account = await Bank.OpenAsync("100");
-        await Bank.WithdrawAsync(Account, "1");
+        Account = await App.OpenAsync("100");
+        await App.WithdrawAsync(Account, "1");
     }
 
-    public ValueTask DisposeAsync() => Bank.DisposeAsync();
+    public ValueTask DisposeAsync() => App.DisposeAsync();
 }
 
 /// <summary>What the database itself refuses, to its superuser too: what is written stays written, and nothing wrong is written.</summary>
@@ -27,7 +27,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
                                      to_balance_after, client_id, idempotency_key, created_at)
         """;
 
-    private readonly Bank bank = book.Bank;
+    private readonly BankingApp bank = book.App;
 
     public static TheoryData<string, string> Rewritings => new()
     {

@@ -14,17 +14,17 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     /// <summary>A book with some of everything in it, for checks and for faults that are rolled back.</summary>
     public sealed class UsedBook(TestDatabase database) : IAsyncLifetime
     {
-        public Bank Bank { get; } = new(database);
+        public BankingApp App { get; } = new(database);
 
         public async ValueTask InitializeAsync()
         {
-            var (one, other) = (await Bank.OpenAsync("100"), await Bank.OpenAsync(overdraftLimit: "50"));
-            await Bank.TransferAsync(one, other, "30");
-            await Bank.WithdrawAsync(other, "70");
-            await Bank.OpenAsync("1000", "JPY");
+            var (one, other) = (await App.OpenAsync("100"), await App.OpenAsync(overdraftLimit: "50"));
+            await App.TransferAsync(one, other, "30");
+            await App.WithdrawAsync(other, "70");
+            await App.OpenAsync("1000", "JPY");
         }
 
-        public ValueTask DisposeAsync() => Bank.DisposeAsync();
+        public ValueTask DisposeAsync() => App.DisposeAsync();
     }
 
     public static TheoryData<string> ScriptFiles => [.. FilesIn(Scripts)];
@@ -34,9 +34,9 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [Fact]
     public async Task A_new_book_journals_every_script_in_order_and_a_second_start_applies_nothing()
     {
-        await using var first = new Bank(database);
+        await using var first = new BankingApp(database);
         var journal = await first.ScalarAsync<string>(JournalSql);
-        await using var second = new Bank(database, first.Book);
+        await using var second = new BankingApp(database, first.Book);
 
         await using var session = await first.SessionAsync();
         (await session.QueryAsync<string>("SELECT scriptname FROM schema_version ORDER BY schemaversionsid;"))
@@ -50,7 +50,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     public async Task Instances_that_start_at_once_on_nothing_all_come_up_and_post(int instances)
     {
         var book = $"book_{Guid.NewGuid():N}";
-        var banks = await Task.WhenAll(Enumerable.Range(0, instances).Select(_ => Task.Run(() => new Bank(database, book))));
+        var banks = await Task.WhenAll(Enumerable.Range(0, instances).Select(_ => Task.Run(() => new BankingApp(database, book))));
         try
         {
             var accounts = await Task.WhenAll(banks.Select(bank => bank.OpenAsync("10")));
@@ -75,9 +75,9 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [Fact]
     public async Task A_book_stands_in_its_schema_whole_and_leaves_nothing_in_public()
     {
-        await using var session = await used.Bank.SessionAsync();
+        await using var session = await used.App.SessionAsync();
 
-        var tables = await session.QueryAsync<string>("SELECT tablename FROM pg_tables WHERE schemaname = @book;", new { book = used.Bank.Book });
+        var tables = await session.QueryAsync<string>("SELECT tablename FROM pg_tables WHERE schemaname = @book;", new { book = used.App.Book });
         var strays = await session.QueryAsync<string>("""
             SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
              UNION ALL
@@ -104,7 +104,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [MemberData(nameof(CheckFiles))]
     public async Task A_check_finds_nothing_in_a_sound_book(string check)
     {
-        await using var session = await used.Bank.SessionAsync();
+        await using var session = await used.App.SessionAsync();
 
         (await session.QueryAsync(await CheckAsync(check))).Should().BeEmpty();
     }
@@ -172,7 +172,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [MemberData(nameof(Faults))]
     public async Task A_check_finds_its_fault(string check, string tampering)
     {
-        await using var session = await used.Bank.SessionAsync();
+        await using var session = await used.App.SessionAsync();
         await using var rolledBack = await session.BeginTransactionAsync(TestContext.Current.CancellationToken);
         foreach (var table in new[] { "account", "transaction_log", "ledger_block", "ledger_head" })
         {
@@ -189,7 +189,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [InlineData("transaction_log_key_is_used_once")]
     public async Task The_index_of_the_idempotency_keys_is_sorted_by_bytes_whatever_the_operating_system_sorts_by(string index)
     {
-        (await used.Bank.ScalarAsync<string>(
+        (await used.App.ScalarAsync<string>(
             """
             SELECT string_agg(collname, ' ')
               FROM pg_index
@@ -208,15 +208,15 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [InlineData("UYW", 927, 4)]
     public async Task A_currency_has_the_number_and_the_digits_of_iso_4217(string code, short number, short digits)
     {
-        (await used.Bank.ScalarAsync<short>("SELECT numeric_code FROM currency WHERE code = @code;", new { code })).Should().Be(number);
-        (await used.Bank.ScalarAsync<short>("SELECT minor_unit FROM currency WHERE code = @code;", new { code })).Should().Be(digits);
+        (await used.App.ScalarAsync<short>("SELECT numeric_code FROM currency WHERE code = @code;", new { code })).Should().Be(number);
+        (await used.App.ScalarAsync<short>("SELECT minor_unit FROM currency WHERE code = @code;", new { code })).Should().Be(digits);
     }
 
     [Fact]
     public async Task Each_of_the_165_currencies_has_its_settlement_account()
     {
-        (await used.Bank.ScalarAsync<long>("SELECT count(*) FROM currency;")).Should().Be(165);
-        (await used.Bank.ScalarAsync<long>("""
+        (await used.App.ScalarAsync<long>("SELECT count(*) FROM currency;")).Should().Be(165);
+        (await used.App.ScalarAsync<long>("""
             SELECT count(*)
               FROM account
               JOIN currency ON (code, numeric_code) = (currency, account_id)

@@ -12,9 +12,9 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
 
     public static string Script { get; } = Path.Combine(Repository.Folder, "sql", "roles", "banking_service.sql");
 
-    public Bank Owner { get; } = new(database);
+    public BankingApp Owner { get; } = new(database);
 
-    public Bank Service { get; private set; } = null!;
+    public BankingApp Service { get; private set; } = null!;
 
     public string ConnectionString { get; } =
         new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = "banking_service", Password = Password }.ConnectionString;
@@ -26,7 +26,7 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
         await Owner.ExecuteAsync(script);
         await Owner.ExecuteAsync(script); // again, as after an update
         await Owner.ExecuteAsync($"ALTER ROLE banking_service PASSWORD '{Password}';");
-        Service = new Bank(database, Owner.Book, ("ConnectionStrings:Banking", ConnectionString));
+        Service = new BankingApp(database, Owner.Book, ("ConnectionStrings:Banking", ConnectionString));
     }
 
     public async ValueTask DisposeAsync()
@@ -42,7 +42,7 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     public async Task The_owner_applies_the_scripts_for_a_service_that_may_not()
     {
         var schema = $"book_{Guid.NewGuid():N}";
-        var start = () => new Bank(
+        var start = () => new BankingApp(
             database, schema, ("ConnectionStrings:Banking", book.ConnectionString), ("ConnectionStrings:Migrations", database.ConnectionString));
 
         start.Should().Throw<Exception>("nobody has granted the role anything on this book yet");

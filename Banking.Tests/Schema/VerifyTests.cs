@@ -100,7 +100,7 @@ public sealed class VerifyTests(TestDatabase database)
     [Fact]
     public async Task An_empty_book_passes_against_its_first_head()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
         var head = await bank.GetAsync("/api/audit_head");
 
         (await VerifyAsync(bank, "--against", $"{head.Id("transaction_id")}:{head["hash"]}")).ExitCode.Should().Be(0);
@@ -113,7 +113,7 @@ public sealed class VerifyTests(TestDatabase database)
     [InlineData("--quick")]
     public async Task An_option_it_does_not_know_is_named(params string[] options)
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         var run = await VerifyAsync(bank, options);
 
@@ -125,7 +125,7 @@ public sealed class VerifyTests(TestDatabase database)
     [Fact]
     public async Task A_book_that_is_not_there_is_no_book_that_is_right()
     {
-        await using var bank = new Bank(database);
+        await using var bank = new BankingApp(database);
 
         var run = await RunAsync("no_such_book", []);
 
@@ -133,16 +133,16 @@ public sealed class VerifyTests(TestDatabase database)
         run.Errors.Should().Contain("Can't verify");
     }
 
-    private async Task<Bank> UsedAsync()
+    private async Task<BankingApp> UsedAsync()
     {
-        var bank = new Bank(database);
+        var bank = new BankingApp(database);
         var (one, other) = (await bank.OpenAsync("100"), await bank.OpenAsync("1"));
         (await bank.TransferAsync(one, other, "5")).ShouldBeCreated();
         (await bank.WithdrawAsync(other, "2")).ShouldBeCreated();
         return bank;
     }
 
-    private Task<Run> VerifyAsync(Bank bank, params string[] options) => RunAsync(bank.Book, options);
+    private Task<Run> VerifyAsync(BankingApp bank, params string[] options) => RunAsync(bank.Book, options);
 
     private Task<Run> RunAsync(string book, string[] options) =>
         Run.ProgramAsync(["verify", .. options], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", book));

@@ -96,7 +96,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     public void Dispose() => home.Delete(recursive: true);
 
     /// <summary>With nothing but the settings that are given, as NAME=value, and in a home of its own.</summary>
-    private Instance Of(string settings) => new(
+    private ServiceProcess Of(string settings) => new(
         database.ConnectionString,
         $"book_{Guid.NewGuid():N}",
         [

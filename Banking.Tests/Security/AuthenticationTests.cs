@@ -11,7 +11,7 @@ using Microsoft.IdentityModel.Tokens;
 namespace Banking.Tests;
 
 /// <summary>Who is let in, to what, and as whom.</summary>
-public sealed class IdentityTests(GuardedBank guarded) : IClassFixture<GuardedBank>
+public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<GuardedBank>
 {
     private const string Everything = "accounts:read accounts:write transactions:read transactions:write audit:read";
 
@@ -21,7 +21,7 @@ public sealed class IdentityTests(GuardedBank guarded) : IClassFixture<GuardedBa
         "/scalar/{documentName?}", "/scalar/scalar.js", "/scalar/scalar.aspnetcore.js", "/scalar/favicon.svg",
     ];
 
-    private readonly Bank bank = guarded.Bank;
+    private readonly BankingApp bank = guarded.App;
 
     public static TheoryData<string, string> Calls => new()
     {

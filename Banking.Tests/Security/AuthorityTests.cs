@@ -123,14 +123,14 @@ public sealed class AuthorityTests(TestDatabase database)
         await TakenAsync(bank, authority);
     }
 
-    private Bank Trusting(string authority) => new(
+    private BankingApp Trusting(string authority) => new(
         database,
         book: null,
         ("Authentication:Schemes:Bearer:Authority", authority),
         ("Authentication:Schemes:Bearer:ValidAudiences:0", Token.Audience));
 
     /// <summary>Returns when the authority's tokens are taken: its keys are fetched beside the requests.</summary>
-    private static async Task TakenAsync(Bank bank, Authority authority)
+    private static async Task TakenAsync(BankingApp bank, Authority authority)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         while ((await HeadAsync(bank, authority.TokenOf("client", Scope))).Status != HttpStatusCode.OK)
@@ -139,6 +139,6 @@ public sealed class AuthorityTests(TestDatabase database)
         }
     }
 
-    private static Task<Reply> HeadAsync(Bank bank, string token) =>
+    private static Task<Reply> HeadAsync(BankingApp bank, string token) =>
         bank.SendAsync(new(HttpMethod.Get, "/api/audit_head") { Headers = { Authorization = new AuthenticationHeaderValue("Bearer", token) } });
 }

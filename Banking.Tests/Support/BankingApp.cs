@@ -30,13 +30,13 @@ public sealed record Reply(HttpStatusCode Status, HttpResponseHeaders Headers, s
 /// One running instance of the service, on a real port, with the verbs of its clients. It serves one book; several instances
 /// may serve the same.
 /// </summary>
-public sealed class Bank : WebApplicationFactory<Program>
+public sealed class BankingApp : WebApplicationFactory<Program>
 {
     private readonly string connectionString;
     private readonly IReadOnlyDictionary<string, string> settings;
     private readonly NpgsqlDataSource sql;
 
-    public Bank(TestDatabase database, string? book = null, params (string Name, string Value)[] settings)
+    public BankingApp(TestDatabase database, string? book = null, params (string Name, string Value)[] settings)
     {
         Book = book ?? $"book_{Guid.NewGuid():N}";
         connectionString = database.ConnectionString;
@@ -173,9 +173,9 @@ public sealed class Bank : WebApplicationFactory<Program>
 /// <summary>The book that tests share where each looks only at accounts of its own.</summary>
 public sealed class SharedBank(TestDatabase database) : IAsyncDisposable
 {
-    public Bank Bank { get; } = new(database, "shared_book");
+    public BankingApp App { get; } = new(database, "shared_book");
 
-    public ValueTask DisposeAsync() => Bank.DisposeAsync();
+    public ValueTask DisposeAsync() => App.DisposeAsync();
 }
 
 /// <summary>Where the repository's own files are.</summary>

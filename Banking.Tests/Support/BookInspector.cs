@@ -4,14 +4,14 @@ using Npgsql;
 namespace Banking.Tests;
 
 /// <summary>A book as its DBA sees it.</summary>
-internal sealed class Book(string connectionString, string schema) : IAsyncDisposable
+internal sealed class BookInspector(string connectionString, string schema) : IAsyncDisposable
 {
     public const string HeadSql = "SELECT FROM ledger_head FOR UPDATE;";
 
     private readonly NpgsqlDataSource sql = NpgsqlDataSource.Create(
         new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema, MaxPoolSize = 5 });
 
-    static Book() => DefaultTypeMap.MatchNamesWithUnderscores = true;
+    static BookInspector() => DefaultTypeMap.MatchNamesWithUnderscores = true;
 
     /// <summary>One posting of the log, by its key.</summary>
     public sealed record Posting(

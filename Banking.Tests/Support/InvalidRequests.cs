@@ -6,13 +6,13 @@ using System.Text;
 namespace Banking.Tests;
 
 /// <summary>A request that no client should send, and what it is told.</summary>
-internal sealed record Mistake(string Name, Func<Bank, Task<Reply>> SendAsync, int Status, string Code, params string[] Fields)
+internal sealed record InvalidRequest(string Name, Func<BankingApp, Task<Reply>> SendAsync, int Status, string Code, params string[] Fields)
 {
-    public static Mistake In(string name, Func<Bank, Task<Reply>> send, params string[] fields) => new(name, send, 400, "validation_failed", fields);
+    public static InvalidRequest In(string name, Func<BankingApp, Task<Reply>> send, params string[] fields) => new(name, send, 400, "validation_failed", fields);
 }
 
 /// <summary>Every kind of mistake in a request, in every place where it can be made. The accounts are those of <see cref="UntouchedBook"/>.</summary>
-internal static class Mistakes
+internal static class InvalidRequests
 {
     private const string Json = "application/json";
     private const string Idempotency = "Idempotency-Key";
@@ -86,7 +86,7 @@ internal static class Mistakes
         ],
     };
 
-    public static IEnumerable<Mistake> All() =>
+    public static IEnumerable<InvalidRequest> All() =>
         Calls.Keys.SelectMany(call => InValues(call).Concat(InMembers(call)).Concat(InBodies(call)).Concat(InKeys(call)))
             .Concat(InNotes()).Concat(InQueries()).Concat(InPaths());
 
@@ -108,35 +108,35 @@ internal static class Mistakes
         return $"{{{string.Join(',', members.Select(pair => $"\"{pair.Key}\":{pair.Value}"))}}}";
     }
 
-    private static IEnumerable<Mistake> InValues(string call) =>
+    private static IEnumerable<InvalidRequest> InValues(string call) =>
         from member in Calls[call].Keys
         from value in BadValues[member]
-        select Mistake.In($"{call} with {member} {Shortened(value)}", Post(call, Body(call, member, value)), member);
+        select InvalidRequest.In($"{call} with {member} {Shortened(value)}", Post(call, Body(call, member, value)), member);
 
-    private static IEnumerable<Mistake> InMembers(string call)
+    private static IEnumerable<InvalidRequest> InMembers(string call)
     {
         foreach (var (member, value) in Calls[call])
         {
             var (upper, capital) = (member.ToUpperInvariant(), char.ToUpperInvariant(member[0]) + member[1..]);
-            yield return Mistake.In($"{call} with {member} twice", Post(call, $"{Body(call)[..^1]},\"{member}\":{value}}}"), member);
-            yield return Mistake.In($"{call} with {upper} too", Post(call, Body(call, upper, value)), upper);
-            yield return Mistake.In($"{call} with {capital} for {member}", Post(call, Body(call).Replace($"\"{member}\":", $"\"{capital}\":", StringComparison.Ordinal)), capital);
+            yield return InvalidRequest.In($"{call} with {member} twice", Post(call, $"{Body(call)[..^1]},\"{member}\":{value}}}"), member);
+            yield return InvalidRequest.In($"{call} with {upper} too", Post(call, Body(call, upper, value)), upper);
+            yield return InvalidRequest.In($"{call} with {capital} for {member}", Post(call, Body(call).Replace($"\"{member}\":", $"\"{capital}\":", StringComparison.Ordinal)), capital);
         }
 
         foreach (var member in Calls[call].Keys.Intersect(Required))
         {
-            yield return Mistake.In($"{call} without {member}", Post(call, Body(call, member)), member);
+            yield return InvalidRequest.In($"{call} without {member}", Post(call, Body(call, member)), member);
         }
 
-        yield return Mistake.In($"{call} with nothing in it", Post(call, "{}"), [.. Calls[call].Keys.Intersect(Required)]);
-        yield return Mistake.In($"{call} with an unknown member", Post(call, Body(call, "amuont", "1")), "amuont");
-        yield return Mistake.In($"{call} with a trailing comma", Post(call, $"{Body(call)[..^1]},}}"), "body");
-        yield return Mistake.In($"{call} with half a character for a name", Post(call, Body(call, "\\ud800", "1")), "body");
-        yield return Mistake.In($"{call} with an unknown query parameter", Post($"{call}?dry_run=true", Body(call)), "dry_run");
-        yield return Mistake.In($"{call} with members in the query", Post($"{call}?amount=1&account_id=1000", Body(call)), "amount", "account_id");
+        yield return InvalidRequest.In($"{call} with nothing in it", Post(call, "{}"), [.. Calls[call].Keys.Intersect(Required)]);
+        yield return InvalidRequest.In($"{call} with an unknown member", Post(call, Body(call, "amuont", "1")), "amuont");
+        yield return InvalidRequest.In($"{call} with a trailing comma", Post(call, $"{Body(call)[..^1]},}}"), "body");
+        yield return InvalidRequest.In($"{call} with half a character for a name", Post(call, Body(call, "\\ud800", "1")), "body");
+        yield return InvalidRequest.In($"{call} with an unknown query parameter", Post($"{call}?dry_run=true", Body(call)), "dry_run");
+        yield return InvalidRequest.In($"{call} with members in the query", Post($"{call}?amount=1&account_id=1000", Body(call)), "amount", "account_id");
     }
 
-    private static IEnumerable<Mistake> InBodies(string call)
+    private static IEnumerable<InvalidRequest> InBodies(string call)
     {
         var good = Body(call);
         string[] bodies =
@@ -146,13 +146,13 @@ internal static class Mistakes
         ];
         foreach (var body in bodies)
         {
-            yield return Mistake.In($"{call} with the body {Shortened(body)}", Post(call, body), "body");
+            yield return InvalidRequest.In($"{call} with the body {Shortened(body)}", Post(call, body), "body");
         }
 
         var (text, place) = call == "create_account" ? ("Someone", "owner_name") : ("\"r\"", "reference");
         byte[] notUtf8 = [.. Encoding.Latin1.GetBytes(good.Replace(text, text.Insert(1, "ü"), StringComparison.Ordinal))];
-        yield return Mistake.In($"{call} in Latin-1", Post(call, notUtf8), place);
-        yield return Mistake.In($"{call} in UTF-16", Post(call, Encoding.Unicode.GetBytes(good)), "body");
+        yield return InvalidRequest.In($"{call} in Latin-1", Post(call, notUtf8), place);
+        yield return InvalidRequest.In($"{call} in UTF-16", Post(call, Encoding.Unicode.GetBytes(good)), "body");
 
         string?[] types = ["text/plain", "text/json5", "application/xml", "application/x-www-form-urlencoded", "application/jsonlines", "application/json; charset=bogus", null];
         foreach (var type in types)
@@ -164,34 +164,34 @@ internal static class Mistakes
         yield return new($"{call} of over 1 MiB", bank => SendRawAsync(bank, call, "Accept: */*", length: (1024 * 1024) + 1), 413, "payload_too_large");
     }
 
-    private static IEnumerable<Mistake> InKeys(string call)
+    private static IEnumerable<InvalidRequest> InKeys(string call)
     {
         string[] keys = ["", "a b", "a\tb", "a, b", "\u007f", new('k', 256)];
         foreach (var key in keys)
         {
-            yield return Mistake.In($"{call} with the key '{Shortened(key)}'", Post(call, Encoding.UTF8.GetBytes(Body(call)), key: key), Idempotency);
+            yield return InvalidRequest.In($"{call} with the key '{Shortened(key)}'", Post(call, Encoding.UTF8.GetBytes(Body(call)), key: key), Idempotency);
         }
 
-        yield return Mistake.In($"{call} with a key in German", bank => SendRawAsync(bank, call, $"{Idempotency}: schlüssel"), Idempotency);
-        yield return Mistake.In($"{call} with two keys", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\n{Idempotency}: two"), Idempotency);
-        yield return Mistake.In($"{call} with one key twice", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\nidempotency-key: one"), Idempotency);
+        yield return InvalidRequest.In($"{call} with a key in German", bank => SendRawAsync(bank, call, $"{Idempotency}: schlüssel"), Idempotency);
+        yield return InvalidRequest.In($"{call} with two keys", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\n{Idempotency}: two"), Idempotency);
+        yield return InvalidRequest.In($"{call} with one key twice", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\nidempotency-key: one"), Idempotency);
     }
 
-    private static IEnumerable<Mistake> InNotes()
+    private static IEnumerable<InvalidRequest> InNotes()
     {
         foreach (var value in new[] { "1", "true", "{}", "[]", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)), "\"\\ud800\"" })
         {
-            yield return Mistake.In($"deposit with {Shortened(value)} in its metadata", Post("deposit", Body("deposit", "metadata", $"{{\"k\":{value}}}")), "metadata.k");
+            yield return InvalidRequest.In($"deposit with {Shortened(value)} in its metadata", Post("deposit", Body("deposit", "metadata", $"{{\"k\":{value}}}")), "metadata.k");
         }
 
-        yield return Mistake.In("deposit with a metadata member twice", Post("deposit", Body("deposit", "metadata", """{"k":"v","k":"v"}""")), "metadata.k");
-        yield return Mistake.In("deposit with half a character for a metadata name", Post("deposit", Body("deposit", "metadata", """{"\ud800":"v"}""")), "metadata");
-        yield return Mistake.In("deposit with a comma in a number", Post("deposit", Body("deposit", "amount", "1,5")), "body");
-        yield return Mistake.In("deposit with an unknown member of two words", Post("deposit", Body("deposit", "a b", "1")), "a b");
-        yield return Mistake.In("deposit with two mistakes", Post("deposit", """{"account_id":0,"amount":"0"}"""), "account_id", "amount");
+        yield return InvalidRequest.In("deposit with a metadata member twice", Post("deposit", Body("deposit", "metadata", """{"k":"v","k":"v"}""")), "metadata.k");
+        yield return InvalidRequest.In("deposit with half a character for a metadata name", Post("deposit", Body("deposit", "metadata", """{"\ud800":"v"}""")), "metadata");
+        yield return InvalidRequest.In("deposit with a comma in a number", Post("deposit", Body("deposit", "amount", "1,5")), "body");
+        yield return InvalidRequest.In("deposit with an unknown member of two words", Post("deposit", Body("deposit", "a b", "1")), "a b");
+        yield return InvalidRequest.In("deposit with two mistakes", Post("deposit", """{"account_id":0,"amount":"0"}"""), "account_id", "amount");
     }
 
-    private static IEnumerable<Mistake> InQueries()
+    private static IEnumerable<InvalidRequest> InQueries()
     {
         string[] ids = ["", "=", "=0", "=-1", "=%2B1", "=%201", "=1.5", "=1e3", "=0x1", "=x", "=1,2", "=9223372036854775808", "=%D9%A1", "=%00", "=1&account_id=1"];
         foreach (var (call, member) in new[] { ("get_one_account", "account_id"), ("transaction_history", "account_id"), ("get_one_transaction", "transaction_id") })
@@ -221,7 +221,7 @@ internal static class Mistakes
         yield return Get("transaction_history?limit=x&page=2", "account_id", "limit", "page");
     }
 
-    private static IEnumerable<Mistake> InPaths()
+    private static IEnumerable<InvalidRequest> InPaths()
     {
         foreach (var path in new[] { "/api/nothing", "/api/", "/nothing", "/api/deposit/1" })
         {
@@ -240,12 +240,12 @@ internal static class Mistakes
         }
     }
 
-    private static Mistake Get(string pathAndQuery, params string[] fields) =>
-        Mistake.In(pathAndQuery, bank => bank.GetAsync($"/api/{pathAndQuery}"), fields);
+    private static InvalidRequest Get(string pathAndQuery, params string[] fields) =>
+        InvalidRequest.In(pathAndQuery, bank => bank.GetAsync($"/api/{pathAndQuery}"), fields);
 
-    private static Func<Bank, Task<Reply>> Post(string call, string body) => Post(call, Encoding.UTF8.GetBytes(body));
+    private static Func<BankingApp, Task<Reply>> Post(string call, string body) => Post(call, Encoding.UTF8.GetBytes(body));
 
-    private static Func<Bank, Task<Reply>> Post(string call, byte[] body, string? type = Json, string? key = null) => bank =>
+    private static Func<BankingApp, Task<Reply>> Post(string call, byte[] body, string? type = Json, string? key = null) => bank =>
     {
         var request = new HttpRequestMessage(HttpMethod.Post, $"/api/{call}") { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = type is null ? null : MediaTypeHeaderValue.Parse(type);
@@ -258,7 +258,7 @@ internal static class Mistakes
     };
 
     /// <summary>Sends what .NET's own client would not.</summary>
-    private static async Task<Reply> SendRawAsync(Bank bank, string call, string header, int? length = null)
+    private static async Task<Reply> SendRawAsync(BankingApp bank, string call, string header, int? length = null)
     {
         var body = Body(call);
         using var client = new TcpClient();

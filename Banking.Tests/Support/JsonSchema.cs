@@ -5,7 +5,7 @@ using System.Text.RegularExpressions;
 namespace Banking.Tests;
 
 /// <summary>JSON Schema as far as the API's own document uses it. A keyword that it doesn't know is an error, not a pass.</summary>
-internal sealed class Schema(JsonElement document)
+internal sealed class JsonSchema(JsonElement document)
 {
     /// <summary>What is wrong with the value, each with its place.</summary>
     public IEnumerable<string> Violations(JsonElement schema, JsonElement value, string at = "$") =>

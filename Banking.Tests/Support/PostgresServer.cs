@@ -5,12 +5,12 @@ using System.Net.Sockets;
 namespace Banking.Tests;
 
 /// <summary>A PostgreSQL of one test's own, from the machine's server binaries, to be stopped the hard way and started again. It goes with its test, also where that is killed.</summary>
-internal sealed class Server : IAsyncDisposable
+internal sealed class PostgresServer : IAsyncDisposable
 {
     private readonly string binaries;
     private readonly Process keeper;
 
-    private Server(string binaries, string folder)
+    private PostgresServer(string binaries, string folder)
     {
         (this.binaries, Folder, Port) = (binaries, folder, Ports.Free());
         keeper = Process.Start(As(new(
@@ -33,7 +33,7 @@ internal sealed class Server : IAsyncDisposable
 
     public string ConnectionString => $"Host=127.0.0.1;Port={Port};Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
 
-    public static Task<Server> StartNewAsync(params string[] settings) => MakeAsync(async server =>
+    public static Task<PostgresServer> StartNewAsync(params string[] settings) => MakeAsync(async server =>
     {
         await server.RunAsync("initdb", "-D", server.Folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N");
         await server.SetAsync([$"archive_command = 'mkdir -p {server.Archive} && cp %p {server.Archive}/%f'", .. settings]);
@@ -41,14 +41,14 @@ internal sealed class Server : IAsyncDisposable
     });
 
     /// <summary>A copy of a running server that follows it.</summary>
-    public static Task<Server> StartStandbyOfAsync(Server primary) => MakeAsync(async server =>
+    public static Task<PostgresServer> StartStandbyOfAsync(PostgresServer primary) => MakeAsync(async server =>
     {
         await server.CopyAsync(primary, "-R");
         await server.StartAsync();
     });
 
     /// <summary>A base backup of a running server, to be recovered from when that is gone.</summary>
-    public static Task<Server> BackUpAsync(Server primary) => MakeAsync(server => server.CopyAsync(primary));
+    public static Task<PostgresServer> BackUpAsync(PostgresServer primary) => MakeAsync(server => server.CopyAsync(primary));
 
     /// <summary>Starts from the base backup and what was archived after it, to the end or to a point in time, and returns when it is a server of its own.</summary>
     public async Task RecoverAsync(string archive, string until = "")
@@ -57,7 +57,7 @@ internal sealed class Server : IAsyncDisposable
             "archive_mode = off", $"restore_command = 'cp {archive}/%f %p'", "recovery_target_action = promote", $"recovery_target_time = '{until}'");
         await File.WriteAllTextAsync(Path.Combine(Folder, "recovery.signal"), "");
         await StartAsync();
-        await using var sql = new Book(ConnectionString, "public");
+        await using var sql = new BookInspector(ConnectionString, "public");
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         while (await sql.ScalarAsync<bool>("SELECT pg_is_in_recovery();"))
         {
@@ -81,7 +81,7 @@ internal sealed class Server : IAsyncDisposable
         keeper.Dispose();
     }
 
-    private static async Task<Server> MakeAsync(Func<Server, Task> make)
+    private static async Task<PostgresServer> MakeAsync(Func<PostgresServer, Task> make)
     {
         var server = New();
         try
@@ -96,7 +96,7 @@ internal sealed class Server : IAsyncDisposable
         }
     }
 
-    private static Server New()
+    private static PostgresServer New()
     {
         var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
         if (Directory.Exists("/usr/lib/postgresql"))
@@ -110,7 +110,7 @@ internal sealed class Server : IAsyncDisposable
         return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
     }
 
-    private Task CopyAsync(Server primary, params string[] options) =>
+    private Task CopyAsync(PostgresServer primary, params string[] options) =>
         RunAsync("pg_basebackup", ["-D", Folder, "-c", "fast", "-d", $"host=127.0.0.1 port={primary.Port} user=postgres", .. options]);
 
     private Task SetAsync(params string[] settings) => File.AppendAllLinesAsync(Path.Combine(Folder, "postgresql.conf"), settings);

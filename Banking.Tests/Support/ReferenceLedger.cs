@@ -54,10 +54,10 @@ internal sealed record Posted(
         type = Type,
         from_account_id = FromAccountId,
         to_account_id = ToAccountId,
-        amount = Model.Wire(Amount, Currency),
+        amount = ReferenceLedger.Wire(Amount, Currency),
         currency = Currency,
-        from_balance_after = Model.Wire(FromBalanceAfter, Currency),
-        to_balance_after = Model.Wire(ToBalanceAfter, Currency),
+        from_balance_after = ReferenceLedger.Wire(FromBalanceAfter, Currency),
+        to_balance_after = ReferenceLedger.Wire(ToBalanceAfter, Currency),
         reference = Reference,
         metadata = (string?)null,
     });
@@ -67,8 +67,8 @@ internal sealed record Posted(
         transaction_id = TransactionId,
         type = Type,
         direction = accountId == ToAccountId ? "credit" : "debit",
-        amount = Model.Wire(Amount, Currency),
-        balance_after = Model.Wire(accountId == ToAccountId ? ToBalanceAfter : FromBalanceAfter, Currency),
+        amount = ReferenceLedger.Wire(Amount, Currency),
+        balance_after = ReferenceLedger.Wire(accountId == ToAccountId ? ToBalanceAfter : FromBalanceAfter, Currency),
         counterparty_account_id = accountId == ToAccountId ? FromAccountId : ToAccountId,
         reference = Reference,
         metadata = (string?)null,
@@ -76,7 +76,7 @@ internal sealed record Posted(
 }
 
 /// <summary>The bank as one would explain it: one request after another, in memory.</summary>
-internal sealed class Model(long lastTransactionId)
+internal sealed class ReferenceLedger(long lastTransactionId)
 {
     internal sealed class Account(string currency, decimal limit, decimal balance)
     {

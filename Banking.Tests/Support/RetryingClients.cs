@@ -9,7 +9,7 @@ namespace Banking.Tests;
 /// Clients that open accounts, pay and withdraw, and that send each request again with its key until it has a final answer;
 /// and the proof, afterwards, that every answer was true.
 /// </summary>
-internal sealed class Clients(Instance service) : IDisposable
+internal sealed class RetryingClients(ServiceProcess service) : IDisposable
 {
     private readonly ConcurrentQueue<(Request Request, Reply Reply)> answered = [];
     private readonly ConcurrentQueue<string> wrong = [];
@@ -61,7 +61,7 @@ internal sealed class Clients(Instance service) : IDisposable
     }
 
     /// <summary>What the book says otherwise than the answers did.</summary>
-    public async Task<List<string>> ContradictionsAsync(Book book)
+    public async Task<List<string>> ContradictionsAsync(BookInspector book)
     {
         var postings = (await book.PostingsAsync()).ToLookup(posting => posting.IdempotencyKey);
         var opened = (await book.OpenedAsync()).ToLookup(account => account.IdempotencyKey);

@@ -8,7 +8,7 @@ using System.Text.Json;
 namespace Banking.Tests;
 
 /// <summary>The real program as a process, on a port that it keeps over restarts.</summary>
-internal sealed class Instance : IAsyncDisposable
+internal sealed class ServiceProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
@@ -17,7 +17,7 @@ internal sealed class Instance : IAsyncDisposable
     private Process? process;
     private TaskCompletionSource up = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public Instance(string connectionString, string book, params (string Name, string Value)[] settings)
+    public ServiceProcess(string connectionString, string book, params (string Name, string Value)[] settings)
     {
         Address = new($"http://127.0.0.1:{Ports.Free()}/");
         http = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(1) };

@@ -59,7 +59,7 @@ public sealed class GuardedBank : IAsyncDisposable
     {
     }
 
-    internal GuardedBank(TestDatabase database, params (string Name, string Value)[] settings) => Bank = new(
+    internal GuardedBank(TestDatabase database, params (string Name, string Value)[] settings) => App = new(
         database,
         book: null,
         [
@@ -72,14 +72,14 @@ public sealed class GuardedBank : IAsyncDisposable
         ("Authentication:Schemes:Bearer:SigningKeys:1:Value", Convert.ToBase64String(Keys[1].Key)),
         ]);
 
-    public Bank Bank { get; }
+    public BankingApp App { get; }
 
     /// <summary>Two keys, as there are while one takes the other's place.</summary>
     internal SymmetricSecurityKey[] Keys { get; } = [new(RandomNumberGenerator.GetBytes(32)), new(RandomNumberGenerator.GetBytes(32))];
 
     public string TokenOf(string client, string scope) => new Token(Issuer, client, scope).Signed(Keys[0]);
 
-    public ValueTask DisposeAsync() => Bank.DisposeAsync();
+    public ValueTask DisposeAsync() => App.DisposeAsync();
 }
 
 /// <summary>An OpenID Connect issuer of one test's own: discovery, keys, and tokens signed with the newest of them.</summary>
