@@ -34,6 +34,8 @@ app.UseStrictContent();
 
 var api = app.MapGroup("/api").WithStrictParameters().RequireAuthorization().WithLimits();
 api.MapAccounts();
+api.MapAccountManagement();
+api.MapAccountEvents();
 api.MapPostings();
 api.MapTransactions();
 api.MapHistory();

@@ -39,21 +39,12 @@ public static class Telemetry
         HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     };
 
-    internal static void Answered(LedgerRequest request, Outcome? outcome) => Postings.Add(
-        1,
-        new("type", request is Posting posting ? posting.Type : "opening"),
-        new("outcome", outcome switch
-        {
-            Outcome.Posted { Replayed: true } or Outcome.Opened { Replayed: true } => "replayed",
-            Outcome.Refused => "refused",
-            null => "failed",
-            _ => "posted",
-        }));
+    internal static void Answered(string operation, string outcome) => Postings.Add(1, new("type", operation), new("outcome", outcome));
 
     /// <summary>
     /// The span of work that is done for several requests at once; null where nobody looks. It is linked with theirs both ways.
     /// </summary>
-    internal static Activity? Together(string name, IEnumerable<Activity?> requests)
+    internal static Activity? StartShared(string name, IEnumerable<Activity?> requests)
     {
         if (!Spans.HasListeners())
         {

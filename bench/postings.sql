@@ -44,12 +44,13 @@ BEGIN
            AND after.account_id <> 1000;
         UPDATE account SET balance = hot WHERE account_id = 1000;
 
-        WITH block AS (
-            INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
-            VALUES (head.last_transaction_id + size, head.last_hash,
-                    ledger_block_hash(head.last_hash, head.last_transaction_id, head.last_transaction_id + size), now)
-            RETURNING last_transaction_id, hash)
-        UPDATE ledger_head SET last_transaction_id = block.last_transaction_id, last_created_at = now, last_hash = block.hash FROM block WHERE only_row;
+        INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
+        VALUES (head.last_block_id + 1, head.last_transaction_id + size, head.last_account_event_id, 1, head.last_hash,
+                ledger_block_hash(head.last_hash, head.last_block_id + 1, now, head.last_transaction_id, head.last_transaction_id + size,
+                                  head.last_account_event_id, head.last_account_event_id), now);
+        UPDATE ledger_head
+           SET last_block_id = block.block_id, last_transaction_id = block.last_transaction_id, last_created_at = now, last_hash = block.hash
+          FROM ledger_block AS block WHERE only_row AND block.block_id = head.last_block_id + 1;
         COMMIT;
     END LOOP;
 END

@@ -12,7 +12,7 @@ namespace Banking.Api;
 internal static partial class VerifyCommand
 {
     private const string Usage = """
-        verify [--json] [--against <transaction_id>:<hash>]
+        verify [--json] [--against <block_id>:<hash>]
           Runs the checks of sql/checks on the book that ConnectionStrings__Banking and Banking__Schema name, reading only.
           --against   also proves that a head kept from GET /api/audit_head is still on the chain
           --json      one JSON object a line
@@ -22,7 +22,7 @@ internal static partial class VerifyCommand
     public static async Task<int> RunAsync(string[] arguments)
     {
         var json = false;
-        (long TransactionId, string Hash)? against = null;
+        (long BlockId, string Hash)? against = null;
         for (var i = 0; i < arguments.Length; i++)
         {
             switch (arguments[i])
@@ -31,8 +31,8 @@ internal static partial class VerifyCommand
                     json = true;
                     break;
                 case "--against" when i + 1 < arguments.Length && KeptHead().Match(arguments[i + 1]) is { Success: true } head
-                    && long.TryParse(head.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var transactionId):
-                    against = (transactionId, head.Groups[2].Value);
+                    && long.TryParse(head.Groups[1].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out var blockId):
+                    against = (blockId, head.Groups[2].Value);
                     i++;
                     break;
                 case "--help":
@@ -48,11 +48,11 @@ internal static partial class VerifyCommand
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
             await database.FindAsync();
-            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<BankingOptions>().Schema);
+            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<LedgerOptions>().Schema);
             var runs = Verification.Checks.Select(check => (Check: check, Run: (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
             if (against is { } kept)
             {
-                runs = runs.Append(("kept_head_is_on_the_chain", () => verification.AgainstAsync(kept.TransactionId, kept.Hash)));
+                runs = runs.Append(("kept_head_is_on_the_chain", () => verification.AgainstAsync(kept.BlockId, kept.Hash)));
             }
 
             using var metrics = Observability.HasCollector(app.Configuration) ? VerificationMetrics() : null;

@@ -36,7 +36,7 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
     private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
     {
         LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path);
-        return Problem.Of("database_unavailable", "The database did not answer; nothing was done.");
+        return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer; nothing was done.");
     }
 
     private ProblemResult Fault(Exception exception, HttpContext context)

@@ -1,5 +1,6 @@
-using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Nodes;
+using Banking.Data;
+using Microsoft.AspNetCore.Mvc.Infrastructure;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
 using Scalar.AspNetCore;
@@ -12,10 +13,17 @@ internal static class OpenApi
     /// <summary>The problem codes an endpoint can answer with.</summary>
     private sealed record PossibleProblems(IReadOnlyList<string> Codes);
 
-    /// <summary>States an endpoint's answers: its success, and the codes of its refusals beyond those that every endpoint has.</summary>
-    public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params string[] codes) =>
+    /// <summary>States an endpoint's answers: its success, and its refusals beyond those that every endpoint has.</summary>
+    public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params Refusal[] refusals) =>
         endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(
-            ["validation_failed", "unauthorized", "insufficient_scope", "rate_limited", "internal_error", "database_unavailable", "authority_unavailable", .. codes]));
+        [
+            "validation_failed", "unauthorized", "insufficient_scope", "rate_limited", "internal_error", "database_unavailable",
+            "authority_unavailable", .. refusals.Select(Problem.CodeOf),
+        ]));
+
+    /// <summary>States the answers of an operation of the ledger, with the refusals that every one of them can meet.</summary>
+    public static RouteHandlerBuilder AnswersOfLedger<TSuccess>(this RouteHandlerBuilder endpoint, int status, params Refusal[] refusals) =>
+        endpoint.Answers<TSuccess>(status, [.. refusals, Refusal.IdempotencyKeyReused, Refusal.Overloaded, Refusal.AccountBusy]);
 
     public static void AddOpenApiDocument(this IServiceCollection services) => services.AddOpenApi("v1", options =>
     {
@@ -101,12 +109,16 @@ internal static class OpenApi
             operation.Responses![$"{status.Key}"] = response;
         }
 
-        if (operation.Responses!.TryGetValue("201", out var created) && created is OpenApiResponse success)
+        if (operation.RequestBody is not null)
         {
-            success.Description = "Done: committed and durable.";
-            success.Headers = Header("Location", "Where to read it again.", JsonSchemaType.String)
-                .Concat(Header(Idempotency.ReplayedHeader, "`true` where an earlier request with the same key did it.", JsonSchemaType.String))
-                .ToDictionary();
+            foreach (var (status, success) in operation.Responses!.Where(response => response.Key[0] == '2'))
+            {
+                var replayed = Header(Idempotency.ReplayedHeader, "`true` where an earlier request with the same key did it.", JsonSchemaType.String);
+                success.Description = "Done: committed and durable.";
+                ((OpenApiResponse)success).Headers = status == "201"
+                    ? Header("Location", "Where to read it again.", JsonSchemaType.String).Concat(replayed).ToDictionary()
+                    : replayed;
+            }
         }
     }
 
@@ -134,7 +146,9 @@ internal static class OpenApi
     private static Task Refine(OpenApiSchema schema, OpenApiSchemaTransformerContext context, CancellationToken cancellationToken)
     {
         var type = context.JsonTypeInfo.Type;
-        var attributes = context.JsonPropertyInfo?.AttributeProvider?.GetCustomAttributes(inherit: true) ?? [];
+        var attributes = context.JsonPropertyInfo?.AttributeProvider?.GetCustomAttributes(inherit: true)
+            ?? (context.ParameterDescription?.ParameterDescriptor as IParameterInfoParameterDescriptor)?.ParameterInfo.GetCustomAttributes(inherit: true)
+            ?? [];
         if (type == typeof(decimal?))
         {
             schema.Type = JsonSchemaType.String | JsonSchemaType.Number | JsonSchemaType.Null;
@@ -159,9 +173,9 @@ internal static class OpenApi
             schema.Description = $"A client's own notes: {MetadataAttribute.Form}";
         }
 
-        if (attributes.OfType<AllowedValuesAttribute>().FirstOrDefault() is { } allowed)
+        if (attributes.OfType<OneOfAttribute>().FirstOrDefault() is { } allowed)
         {
-            schema.Enum = [.. allowed.Values.Select(value => (JsonNode)$"{value}")];
+            schema.Enum = [.. allowed.Words.Select(word => (JsonNode)word)];
         }
 
         if (type == typeof(Problem))
@@ -189,14 +203,32 @@ internal static class OpenApi
         [typeof(TransferRequest)] = """
             {"from_account_id":1000,"to_account_id":1001,"amount":"25.00","reference":"Invoice 4711"}
             """,
+        [typeof(ChangeAccountRequest)] = """
+            {"account_id":1000,"overdraft_limit":"250.00","reason":"Agreed on the phone"}
+            """,
+        [typeof(FreezeAccountRequest)] = """
+            {"account_id":1000,"blocks":"debits","reason":"Court order 17/2026"}
+            """,
+        [typeof(UnfreezeAccountRequest)] = """
+            {"account_id":1000,"reason":"Court order lifted"}
+            """,
+        [typeof(CloseAccountRequest)] = """
+            {"account_id":1000,"reason":"At the customer's request"}
+            """,
         [typeof(AccountResponse)] = """
-            {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","overdraft_limit":"0.00","created_at":"2026-01-02T03:04:05.678901Z"}
+            {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
+            """,
+        [typeof(AccountListResponse)] = """
+            {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
+            """,
+        [typeof(AccountEventsResponse)] = """
+            {"account_id":1000,"events":[{"account_event_id":7,"type":"frozen","status_after":"debits_blocked","balance_after":"100.00","held_after":"0.00","overdraft_limit_after":"0.00","hold_id":null,"amount":null,"after_transaction_id":42,"client_id":"back-office","reason":"Court order 17/2026","created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
             """,
         [typeof(TransactionResponse)] = """
             {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
             """,
         [typeof(AuditHeadResponse)] = """
-            {"transaction_id":42,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","created_at":"2026-01-02T03:04:05.678901Z"}
+            {"block_id":40,"transaction_id":42,"account_event_id":7,"account_id":1003,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","created_at":"2026-01-02T03:04:05.678901Z"}
             """,
         [typeof(HistoryResponse)] = """
             {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}

@@ -1,3 +1,5 @@
+using System.Reflection;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Http.Features;
@@ -18,33 +20,21 @@ public sealed record Problem(
     /// <summary>A code's status, title and, where trying again may help, after how many seconds.</summary>
     public sealed record Kind(string Code, int Status, string Title, int? RetryAfter = null);
 
-    /// <summary>Every code the service answers with.</summary>
+    /// <summary>Every code the service answers with: those of HTTP and of callers, and the refusals of the ledger and its reads.</summary>
     public static readonly IReadOnlyList<Kind> Kinds =
     [
         new("validation_failed", 400, "The request is not of the right form"),
         new("unauthorized", 401, "The caller is not known"),
         new("insufficient_scope", 403, "The token does not allow this call"),
         new("not_found", 404, "There is no such path"),
-        new("account_not_found", 404, "There is no such account"),
-        new("transaction_not_found", 404, "There is no such transaction"),
         new("method_not_allowed", 405, "The path has no such method"),
         new("request_timeout", 408, "The body came too slowly"),
-        new("account_frozen", 409, "The account is frozen"),
-        new("account_closed", 409, "The account is closed"),
         new("payload_too_large", 413, "The body is too large"),
         new("unsupported_media_type", 415, "The body must be application/json"),
-        new("same_account", 422, "The two accounts are one"),
-        new("currency_mismatch", 422, "The accounts are in different currencies"),
-        new("amount_precision", 422, "The amount has more decimals than its currency"),
-        new("insufficient_funds", 422, "The balance does not cover the amount"),
-        new("balance_limit_exceeded", 422, "The balance would grow too large"),
-        new("idempotency_key_reused", 422, "The key belongs to another request"),
         new("rate_limited", 429, "The caller sends too many requests", RetryAfter: 1),
         new("internal_error", 500, "The service failed"),
-        new("overloaded", 503, "Too many requests are waiting", RetryAfter: 1),
-        new("database_unavailable", 503, "The database can't be reached", RetryAfter: 2),
         new("authority_unavailable", 503, "The issuer of tokens can't be reached", RetryAfter: 5),
-        new("account_busy", 503, "The account is locked by somebody else", RetryAfter: 1),
+        .. Enum.GetValues<Refusal>().Select(KindOf),
     ];
 
     private static readonly Dictionary<string, Kind> ByCode = Kinds.ToDictionary(kind => kind.Code);
@@ -53,24 +43,25 @@ public sealed record Problem(
 
     public static Kind KindOf(string code) => ByCode[code];
 
-    public static string CodeOf(Refusal refusal) => refusal switch
-    {
-        Refusal.AccountNotFound => "account_not_found",
-        Refusal.AccountFrozen => "account_frozen",
-        Refusal.AccountClosed => "account_closed",
-        Refusal.SameAccount => "same_account",
-        Refusal.CurrencyMismatch => "currency_mismatch",
-        Refusal.AmountPrecision => "amount_precision",
-        Refusal.InsufficientFunds => "insufficient_funds",
-        Refusal.BalanceLimitExceeded => "balance_limit_exceeded",
-        Refusal.IdempotencyKeyReused => "idempotency_key_reused",
-        Refusal.AccountBusy => "account_busy",
-        Refusal.Overloaded => "overloaded",
-        Refusal.DatabaseUnavailable => "database_unavailable",
-        _ => throw new ArgumentOutOfRangeException(nameof(refusal), refusal, "A refusal without a code."),
-    };
+    public static string CodeOf(Refusal refusal) => JsonNamingPolicy.SnakeCaseLower.ConvertName($"{refusal}");
 
-    public static ProblemResult Of(Outcome.Refused refused) => Of(CodeOf(refused.Refusal), refused.Detail);
+    public static ProblemResult Of(Refused refused) => Of(refused.Refusal, refused.Detail);
+
+    public static ProblemResult Of(Refusal refusal, string detail) => Of(CodeOf(refusal), detail);
+
+    private static Kind KindOf(Refusal refusal)
+    {
+        var meaning = typeof(Refusal).GetField($"{refusal}")!.GetCustomAttribute<MeaningAttribute>()!;
+        var status = meaning.Kind switch
+        {
+            RefusalKind.NotFound => 404,
+            RefusalKind.Conflict => 409,
+            RefusalKind.BrokenRule => 422,
+            RefusalKind.NotNow => 503,
+            _ => throw new InvalidOperationException($"{meaning.Kind} has no status."),
+        };
+        return new(CodeOf(refusal), status, meaning.Title, meaning.RetryAfter == 0 ? null : meaning.RetryAfter);
+    }
 
     public static ProblemResult Of(string code, string detail, IReadOnlyDictionary<string, string[]>? errors = null)
     {

@@ -79,7 +79,7 @@ public sealed class AboveZeroAttribute : ValidationAttribute
     public override string FormatErrorMessage(string name) => "must be above zero.";
 }
 
-/// <summary>How many entries a page has at most.</summary>
+/// <summary>How many rows a page has at most.</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class LimitAttribute() : RangeAttribute(1, Most)
 {
@@ -89,7 +89,7 @@ public sealed class LimitAttribute() : RangeAttribute(1, Most)
     public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
 }
 
-/// <summary>Where a page starts: what the page before it gave as next_cursor (the id of its last transaction).</summary>
+/// <summary>Where a page starts: what the page before it gave as next_cursor (the id of its last row).</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class CursorAttribute : ValidationAttribute
 {
@@ -97,4 +97,28 @@ public sealed class CursorAttribute : ValidationAttribute
         || (value is string text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id > 0);
 
     public override string FormatErrorMessage(string name) => "must be a next_cursor that an earlier page gave.";
+
+    /// <summary>The id in a cursor that is valid; null where none was given.</summary>
+    public static long? Parse(string? cursor) => cursor is null ? null : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
+}
+
+/// <summary>One of a few words.</summary>
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
+public sealed class OneOfAttribute(params string[] words) : ValidationAttribute
+{
+    public IReadOnlyList<string> Words => words;
+
+    public override bool IsValid(object? value) => value is null || (value is string word && words.Contains(word));
+
+    public override string FormatErrorMessage(string name) => $"must be one of {string.Join(", ", words)}.";
+}
+
+/// <summary>The form of a currency's code in ISO 4217.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]{3}$")
+{
+    // The base class lets an empty value pass.
+    public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
+
+    public override string FormatErrorMessage(string name) => "must be three of A-Z, such as EUR.";
 }

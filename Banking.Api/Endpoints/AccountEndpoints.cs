@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
@@ -11,21 +12,47 @@ public sealed record CreateAccountRequest(
     [property: Needed, Text(1, 200)] string? OwnerName,
     [property: Description("ISO 4217; the service's default currency where it is left out.")] string? Currency = null,
     [property: JsonConverter(typeof(MoneyConverter))] decimal? InitialDeposit = null,
-    [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null);
+    [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
+    [property: Text(0, 140)] string? Reference = null,
+    [property: Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
 
-/// <summary>An account. Amounts are decimal strings with the currency's own digits.</summary>
+/// <summary>An account. Amounts are decimal strings with the currency's own digits; available is balance - held + overdraft_limit.</summary>
 public sealed record AccountResponse(
     long AccountId,
     string OwnerName,
     string Currency,
-    [property: AllowedValues("active", "frozen", "closed")] string Status,
+    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed)] string Status,
     [property: RegularExpression(Money.AnswerPattern)] string Balance,
+    [property: RegularExpression(Money.AnswerPattern)] string Held,
+    [property: RegularExpression(Money.AnswerPattern)] string Available,
     [property: RegularExpression(Money.AnswerPattern)] string OverdraftLimit,
+    string? Reference,
+    IReadOnlyDictionary<string, string>? Metadata,
     DateTime CreatedAt)
 {
-    public static AccountResponse From(Account account, Currency currency) => new(
-        account.AccountId, account.OwnerName, account.Currency, account.Status,
-        Money.Format(account.Balance, currency), Money.Format(account.OverdraftLimit, currency), account.CreatedAt);
+    public static async ValueTask<AccountResponse> FromAsync(Account account, Currencies currencies)
+    {
+        var currency = await currencies.OfAsync(account.Currency);
+        return new(
+            account.AccountId, account.OwnerName, account.Currency, account.Status,
+            Money.Format(account.Balance, currency), Money.Format(account.Held, currency), Money.Format(account.Available, currency),
+            Money.Format(account.OverdraftLimit, currency), account.Reference, Data.Metadata.Read(account.Metadata), account.CreatedAt);
+    }
+}
+
+/// <summary>A page of accounts by id. The next cursor asks for the page after it; null on the last one.</summary>
+public sealed record AccountListResponse(IReadOnlyList<AccountResponse> Accounts, string? NextCursor)
+{
+    public static async ValueTask<AccountListResponse> FromAsync(AccountPage page, Currencies currencies)
+    {
+        var accounts = new List<AccountResponse>(page.Accounts.Count);
+        foreach (var account in page.Accounts)
+        {
+            accounts.Add(await AccountResponse.FromAsync(account, currencies));
+        }
+
+        return new(accounts, page.Next?.ToString(CultureInfo.InvariantCulture));
+    }
 }
 
 /// <summary>Opens accounts and shows them.</summary>
@@ -39,14 +66,22 @@ internal static class AccountEndpoints
             .WithSummary("Open an account")
             .WithDescription("An initial deposit is posted in the same transaction: both or neither.")
             .Needs(Scope.AccountsWrite)
-            .Answers<AccountResponse>(201, "amount_precision", "balance_limit_exceeded", "idempotency_key_reused", "overloaded", "account_busy");
+            .AnswersOfLedger<AccountResponse>(201, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded);
         api.MapGet("/get_one_account", GetOneAccount)
             .WithName("get_one_account")
             .WithTags("Accounts")
             .WithSummary("Show an account")
             .WithDescription("With its balance at this moment.")
             .Needs(Scope.AccountsRead)
-            .Answers<AccountResponse>(200, "account_not_found");
+            .Answers<AccountResponse>(200, Refusal.AccountNotFound);
+        api.MapGet("/list_accounts", ListAccounts)
+            .WithName("list_accounts")
+            .WithTags("Accounts")
+            .WithSummary("List customers' accounts")
+            .WithDescription(
+                "By id; page by page, with next_cursor. A page with a filter may hold fewer accounts than limit, or none, while next_cursor is set.")
+            .Needs(Scope.AccountsRead)
+            .Answers<AccountListResponse>(200);
     }
 
     private static async Task<IResult> CreateAccount(
@@ -54,24 +89,19 @@ internal static class AccountEndpoints
         [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
         Ledger ledger,
         Currencies currencies,
-        BankingOptions options,
+        ServiceOptions options,
         HttpContext context)
     {
-        if (currencies.Find(request.Currency ?? options.DefaultCurrency) is not { } currency)
+        if (await currencies.FindAsync(request.Currency ?? options.DefaultCurrency) is not { } currency)
         {
             return Problem.Invalid("currency", "must be the code of a currency in use of ISO 4217, such as EUR.");
         }
 
-        var outcome = await ledger.SubmitAsync(new Opening(
-            Caller.Of(context), idempotencyKey, request.OwnerName!, currency, request.InitialDeposit ?? 0, request.OverdraftLimit ?? 0));
-        return outcome switch
-        {
-            Outcome.Opened opened => Idempotency.Created(
-                context, opened.Replayed, $"/api/get_one_account?account_id={opened.Account.AccountId}",
-                AccountResponse.From(opened.Account, currency)),
-            Outcome.Refused refused => Problem.Of(refused),
-            _ => throw new InvalidOperationException($"An opening can't end as {outcome}."),
-        };
+        var decision = await ledger.SubmitAsync(new OpenAccount(
+            Caller.RequestOf(context, idempotencyKey), RequestHash.Of("create_account", request), request.OwnerName!, currency,
+            request.InitialDeposit ?? 0, request.OverdraftLimit ?? 0, request.Reference, Metadata.Write(request.Metadata)));
+        return await decision.ToAnswerAsync(
+            context, account => AccountResponse.FromAsync(account, currencies), account => $"/api/get_one_account?account_id={account.AccountId}");
     }
 
     private static async Task<IResult> GetOneAccount(
@@ -80,6 +110,22 @@ internal static class AccountEndpoints
         Currencies currencies,
         CancellationToken cancellationToken) =>
         await accounts.GetAsync(accountId!.Value, cancellationToken) is { } account
-            ? TypedResults.Ok(AccountResponse.From(account, currencies[account.Currency]))
-            : Problem.Of("account_not_found", $"There is no account {accountId}.");
+            ? TypedResults.Ok(await AccountResponse.FromAsync(account, currencies))
+            : Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
+
+    private static async Task<IResult> ListAccounts(
+        [FromQuery(Name = "limit"), Limit, Description("Accounts a page; 50 where it is left out.")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before.")] string? cursor,
+        [FromQuery(Name = "currency"), CurrencyCode, Description("Only accounts in this currency.")] string? currency,
+        [FromQuery(Name = "status"), OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
+            Description("Only accounts with this status.")] string? status,
+        [FromQuery(Name = "reference"), Text(1, 140), Description("Only accounts with exactly this reference.")] string? reference,
+        AccountList accounts,
+        Currencies currencies,
+        CancellationToken cancellationToken)
+    {
+        var page = await accounts.PageAsync(
+            new(currency, status, reference), limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? AccountList.Start, cancellationToken);
+        return TypedResults.Ok(await AccountListResponse.FromAsync(page, currencies));
+    }
 }

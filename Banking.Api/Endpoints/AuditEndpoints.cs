@@ -3,13 +3,17 @@ using Banking.Data;
 
 namespace Banking.Api;
 
-/// <summary>The end of the chain of hashes over the log, for an outsider to keep.</summary>
+/// <summary>Where the book ends: the hash that covers both logs so far, for an outsider to keep, and the last ids given out.</summary>
 public sealed record AuditHeadResponse(
+    long BlockId,
     long TransactionId,
+    long AccountEventId,
+    long AccountId,
     [property: RegularExpression("^[0-9a-f]{64}$")] string Hash,
     DateTime CreatedAt)
 {
-    public static AuditHeadResponse From(AuditHead head) => new(head.TransactionId, head.Hash, head.CreatedAt);
+    public static AuditHeadResponse From(AuditHead head) =>
+        new(head.BlockId, head.TransactionId, head.AccountEventId, head.AccountId, head.Hash, head.CreatedAt);
 }
 
 /// <summary>Shows what proves later that nothing was rewritten.</summary>
@@ -19,8 +23,10 @@ internal static class AuditEndpoints
         api.MapGet("/audit_head", AuditHead)
             .WithName("audit_head")
             .WithTags("Audit")
-            .WithSummary("Show the head of the log's chain of hashes")
-            .WithDescription("Keep it outside: `verify --against <transaction_id>:<hash>` proves later that the log up to it is still the same.")
+            .WithSummary("Show the head of the chain of hashes")
+            .WithDescription(
+                "Keep it outside: `verify --against <block_id>:<hash>` proves later that both logs up to this block are still the same. "
+                + "The ids are the last ones given out; after a recovery that lost the end of the book they say where to go on.")
             .Needs(Scope.AuditRead)
             .Answers<AuditHeadResponse>(200);
 

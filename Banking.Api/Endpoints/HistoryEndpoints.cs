@@ -9,8 +9,8 @@ namespace Banking.Api;
 /// <summary>A transaction as one of its accounts sees it: a credit raises its balance, a debit lowers it.</summary>
 public sealed record EntryResponse(
     long TransactionId,
-    [property: AllowedValues(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
-    [property: AllowedValues("credit", "debit")] string Direction,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
+    [property: OneOf("credit", "debit")] string Direction,
     [property: RegularExpression(Money.AnswerPattern)] string Amount,
     [property: RegularExpression(Money.AnswerPattern)] string BalanceAfter,
     long CounterpartyAccountId,
@@ -27,9 +27,16 @@ public sealed record EntryResponse(
 /// <summary>A page of an account's entries, newest first. The next cursor asks for the page after it; null on the last one.</summary>
 public sealed record HistoryResponse(long AccountId, IReadOnlyList<EntryResponse> Transactions, string? NextCursor)
 {
-    public static HistoryResponse From(long accountId, HistoryPage page, Currencies currencies) => new(
-        accountId, [.. page.Entries.Select(entry => EntryResponse.From(entry, currencies[entry.Currency]))],
-        page.Next?.ToString(CultureInfo.InvariantCulture));
+    public static async ValueTask<HistoryResponse> FromAsync(long accountId, HistoryPage page, Currencies currencies)
+    {
+        var entries = new List<EntryResponse>(page.Entries.Count);
+        foreach (var entry in page.Entries)
+        {
+            entries.Add(EntryResponse.From(entry, await currencies.OfAsync(entry.Currency)));
+        }
+
+        return new(accountId, entries, page.Next?.ToString(CultureInfo.InvariantCulture));
+    }
 }
 
 /// <summary>Shows accounts' entries a page at a time.</summary>
@@ -42,7 +49,7 @@ internal static class HistoryEndpoints
             .WithSummary("List an account's transactions")
             .WithDescription("Newest first, with the running balance; page by page, with next_cursor.")
             .Needs(Scope.TransactionsRead)
-            .Answers<HistoryResponse>(200, "account_not_found");
+            .Answers<HistoryResponse>(200, Refusal.AccountNotFound);
 
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id] long? accountId,
@@ -50,11 +57,8 @@ internal static class HistoryEndpoints
         [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before.")] string? cursor,
         History history,
         Currencies currencies,
-        CancellationToken cancellationToken)
-    {
-        var before = cursor is null ? long.MaxValue : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
-        return await history.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, before, cancellationToken) is { } page
-            ? TypedResults.Ok(HistoryResponse.From(accountId.Value, page, currencies))
-            : Problem.Of("account_not_found", $"There is no account {accountId}.");
-    }
+        CancellationToken cancellationToken) =>
+        await history.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? long.MaxValue, cancellationToken) is { } page
+            ? TypedResults.Ok(await HistoryResponse.FromAsync(accountId.Value, page, currencies))
+            : Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
 }

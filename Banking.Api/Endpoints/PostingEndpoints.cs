@@ -23,10 +23,9 @@ public sealed record TransferRequest(
 /// <summary>Moves money: deposits, withdrawals and transfers, all of them postings to the ledger.</summary>
 internal static class PostingEndpoints
 {
-    private static readonly string[] Refusals =
+    private static readonly Refusal[] Refusals =
     [
-        "account_not_found", "account_frozen", "account_closed", "amount_precision", "balance_limit_exceeded",
-        "idempotency_key_reused", "overloaded", "account_busy",
+        Refusal.AccountNotFound, Refusal.AccountFrozen, Refusal.AccountClosed, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded,
     ];
 
     public static void MapPostings(this IEndpointRouteBuilder api)
@@ -37,21 +36,21 @@ internal static class PostingEndpoints
             .WithSummary("Pay money in")
             .WithDescription("Posted from the settlement account of the account's currency.")
             .Needs(Scope.TransactionsWrite)
-            .Answers<TransactionResponse>(201, Refusals);
+            .AnswersOfLedger<TransactionResponse>(201, Refusals);
         api.MapPost("/withdraw", Withdraw)
             .WithName("withdraw")
             .WithTags("Postings")
             .WithSummary("Pay money out")
             .WithDescription("Posted to the settlement account of the account's currency, as far as balance and overdraft limit cover it.")
             .Needs(Scope.TransactionsWrite)
-            .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds"]);
+            .AnswersOfLedger<TransactionResponse>(201, [.. Refusals, Refusal.InsufficientFunds]);
         api.MapPost("/transaction", Transfer)
             .WithName("transaction")
             .WithTags("Postings")
             .WithSummary("Move money")
             .WithDescription("From one account to another of the same currency: both balances and the log row, or none of them.")
             .Needs(Scope.TransactionsWrite)
-            .Answers<TransactionResponse>(201, [.. Refusals, "insufficient_funds", "same_account", "currency_mismatch"]);
+            .AnswersOfLedger<TransactionResponse>(201, [.. Refusals, Refusal.InsufficientFunds, Refusal.SameAccount, Refusal.CurrencyMismatch]);
     }
 
     private static Task<IResult> Deposit(
@@ -61,7 +60,7 @@ internal static class PostingEndpoints
         Currencies currencies,
         HttpContext context) =>
         PostAsync(ledger, currencies, context, new(
-            Caller.Of(context), idempotencyKey, PostingType.Deposit, FromAccountId: null, request.AccountId,
+            Caller.RequestOf(context, idempotencyKey), PostingType.Deposit, FromAccountId: null, request.AccountId,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
 
     private static Task<IResult> Withdraw(
@@ -71,7 +70,7 @@ internal static class PostingEndpoints
         Currencies currencies,
         HttpContext context) =>
         PostAsync(ledger, currencies, context, new(
-            Caller.Of(context), idempotencyKey, PostingType.Withdrawal, request.AccountId, ToAccountId: null,
+            Caller.RequestOf(context, idempotencyKey), PostingType.Withdrawal, request.AccountId, ToAccountId: null,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
 
     private static Task<IResult> Transfer(
@@ -81,20 +80,15 @@ internal static class PostingEndpoints
         Currencies currencies,
         HttpContext context) =>
         PostAsync(ledger, currencies, context, new(
-            Caller.Of(context), idempotencyKey, PostingType.Transfer, request.FromAccountId, request.ToAccountId,
+            Caller.RequestOf(context, idempotencyKey), PostingType.Transfer, request.FromAccountId, request.ToAccountId,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
 
     private static async Task<IResult> PostAsync(Ledger ledger, Currencies currencies, HttpContext context, Posting posting)
     {
-        var outcome = await ledger.SubmitAsync(posting);
-        context.Features.Get<RequestLine>()?.TransactionId = (outcome as Outcome.Posted)?.Transaction.TransactionId;
-        return outcome switch
-        {
-            Outcome.Posted posted => Idempotency.Created(
-                context, posted.Replayed, $"/api/get_one_transaction?transaction_id={posted.Transaction.TransactionId}",
-                TransactionResponse.From(posted.Transaction, currencies[posted.Transaction.Currency])),
-            Outcome.Refused refused => Problem.Of(refused),
-            _ => throw new InvalidOperationException($"A posting can't end as {outcome}."),
-        };
+        var decision = await ledger.SubmitAsync(posting);
+        context.Features.Get<RequestLine>()?.TransactionId = decision.Result?.TransactionId;
+        return await decision.ToAnswerAsync(
+            context, transaction => TransactionResponse.FromAsync(transaction, currencies),
+            transaction => $"/api/get_one_transaction?transaction_id={transaction.TransactionId}");
     }
 }

@@ -7,7 +7,7 @@ namespace Banking.Api;
 /// <summary>A posting that was made. Amounts are decimal strings with the currency's own digits.</summary>
 public sealed record TransactionResponse(
     long TransactionId,
-    [property: AllowedValues(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
     long FromAccountId,
     long ToAccountId,
     [property: RegularExpression(Money.AnswerPattern)] string Amount,
@@ -18,6 +18,9 @@ public sealed record TransactionResponse(
     IReadOnlyDictionary<string, string>? Metadata,
     DateTime CreatedAt)
 {
+    public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies) =>
+        From(transaction, await currencies.OfAsync(transaction.Currency));
+
     public static TransactionResponse From(Transaction transaction, Currency currency) => new(
         transaction.TransactionId, transaction.Type, transaction.FromAccountId, transaction.ToAccountId,
         Money.Format(transaction.Amount, currency), transaction.Currency,
@@ -35,7 +38,7 @@ internal static class TransactionEndpoints
             .WithSummary("Show a transaction")
             .WithDescription("With both accounts and their balances right after it.")
             .Needs(Scope.TransactionsRead)
-            .Answers<TransactionResponse>(200, "transaction_not_found");
+            .Answers<TransactionResponse>(200, Refusal.TransactionNotFound);
 
     private static async Task<IResult> GetOneTransaction(
         [FromQuery(Name = "transaction_id"), Needed, Id] long? transactionId,
@@ -43,6 +46,6 @@ internal static class TransactionEndpoints
         Currencies currencies,
         CancellationToken cancellationToken) =>
         await transactions.GetAsync(transactionId!.Value, cancellationToken) is { } transaction
-            ? TypedResults.Ok(TransactionResponse.From(transaction, currencies[transaction.Currency]))
-            : Problem.Of("transaction_not_found", $"There is no transaction {transactionId}.");
+            ? TypedResults.Ok(await TransactionResponse.FromAsync(transaction, currencies))
+            : Problem.Of(Refusal.TransactionNotFound, $"There is no transaction {transactionId}.");
 }

@@ -6,7 +6,7 @@ namespace Banking.Api;
 
 /// <summary>The database of this process's book: the one that the settings name or, in Development without one, a PostgreSQL of its own.</summary>
 internal sealed partial class BookDatabase(
-    IConfiguration configuration, IHostEnvironment environment, BankingOptions options, ILogger<BookDatabase> logger) : IAsyncDisposable
+    IConfiguration configuration, IHostEnvironment environment, LedgerOptions ledgerOptions, ServiceOptions options, ILogger<BookDatabase> logger) : IAsyncDisposable
 {
     private static readonly TimeSpan TrialEvery = TimeSpan.FromSeconds(1);
     private const int TrialsPerWarning = 5;
@@ -23,7 +23,7 @@ internal sealed partial class BookDatabase(
         if (Settings.ConnectionString(configuration, "Banking") is { } configured)
         {
             var named = new NpgsqlConnectionStringBuilder(configured);
-            (ConnectionString, Description) = (configured, $"schema {options.Schema} of {named.Database} at {named.Host}:{named.Port}");
+            (ConnectionString, Description) = (configured, $"schema {ledgerOptions.Schema} of {named.Database} at {named.Host}:{named.Port}");
         }
         else if (environment.IsDevelopment())
         {
@@ -39,10 +39,10 @@ internal sealed partial class BookDatabase(
     }
 
     /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one, and gives their names.</summary>
-    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(OwnersConnectionString, options.Schema);
+    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(OwnersConnectionString, ledgerOptions.Schema);
 
     /// <summary>The scripts that are missing.</summary>
-    public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, options.Schema);
+    public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, ledgerOptions.Schema);
 
     /// <summary>Does the work, once a database that can't be reached or isn't up yet answers. What waiting doesn't mend fails at once.</summary>
     public async Task WhenItAnswersAsync(Func<Task> work)

@@ -6,7 +6,7 @@ namespace Banking.Api;
 /// The first thing on SIGTERM: readiness turns false while the service still serves, so that a load balancer can look away
 /// before the port closes.
 /// </summary>
-internal sealed class GracefulShutdown(BankingOptions options) : IHostedLifecycleService
+internal sealed class GracefulShutdown(ServiceOptions options) : IHostedLifecycleService
 {
     public bool HasBegun { get; private set; }
 

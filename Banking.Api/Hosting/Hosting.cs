@@ -10,22 +10,33 @@ internal static partial class Hosting
 {
     public static void AddBanking(this IServiceCollection services)
     {
-        services.AddOptions<BankingOptions>()
-            .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // first, as the binder's own words name no rule
-            .BindConfiguration("Banking");
-        services.AddSingleton(provider => provider.GetRequiredService<IOptions<BankingOptions>>().Value);
+        services.AddOptionsOf<LedgerOptions>();
+        services.AddOptionsOf<ServiceOptions>();
         services.AddSingleton<GracefulShutdown>();
         services.AddHostedService(provider => provider.GetRequiredService<GracefulShutdown>());
         services.AddSingleton<BookDatabase>();
         services.AddSingleton(provider => Database.Connect(
-            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<BankingOptions>()));
-        services.AddSingleton(provider => Currencies.Load(provider.GetRequiredService<NpgsqlDataSource>()));
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+        services.AddSingleton<Currencies>();
         services.AddSingleton<Accounts>();
+        services.AddSingleton<AccountList>();
+        services.AddSingleton<AccountEvents>();
         services.AddSingleton<Transactions>();
         services.AddSingleton<History>();
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<Ledger>();
+        services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
+        services.AddHostedService<CriticalLoops>();
         services.AddSingleton<Readiness>();
+    }
+
+    private static void AddOptionsOf<T>(this IServiceCollection services)
+        where T : class
+    {
+        services.AddOptions<T>()
+            .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // first, as the binder's own words name no rule
+            .BindConfiguration("Banking");
+        services.AddSingleton(provider => provider.GetRequiredService<IOptions<T>>().Value);
     }
 
     /// <summary>The address where none is set by ASP.NET's own settings.</summary>
@@ -56,13 +67,12 @@ internal static partial class Hosting
                         LogApplied(app.Logger, script, database.Description);
                     }
 
-                    Settings.Check(app.Services.GetRequiredService<BankingOptions>(), app.Services.GetRequiredService<Currencies>());
-                    _ = app.Services.GetRequiredService<Ledger>();
+                    await Settings.CheckAsync(app.Services.GetRequiredService<ServiceOptions>(), app.Services.GetRequiredService<Currencies>());
                 });
                 app.Lifetime.ApplicationStarted.Register(() =>
                     LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
                 await app.RunAsync();
-                return 0;
+                return Environment.ExitCode; // 0, unless a critical loop has failed
             }
             catch (Exception exception) when (IsForTheOperator(exception))
             {
@@ -75,7 +85,7 @@ internal static partial class Hosting
     /// <summary>Whatever hangs, draining is followed by five seconds at most: four for those who still wait, one for the ledger.</summary>
     private static void LimitShutdown(this WebApplication app) =>
         app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout =
-            TimeSpan.FromSeconds(app.Services.GetRequiredService<BankingOptions>().DrainSeconds + 4);
+            TimeSpan.FromSeconds(app.Services.GetRequiredService<ServiceOptions>().DrainSeconds + 4);
 
     /// <summary>A reason not to start that its message alone explains: a setting, the database, the machine.</summary>
     public static bool IsForTheOperator(Exception exception) =>

@@ -31,7 +31,7 @@ internal static class Limits
                 Caller.Of(context) is var caller && caller == Caller.Anonymous ? new Bucket(caller, context.Connection.RemoteIpAddress) : new(caller, null),
                 _ =>
                 {
-                    var rate = context.RequestServices.GetRequiredService<BankingOptions>().RateLimit;
+                    var rate = context.RequestServices.GetRequiredService<ServiceOptions>().RateLimit;
                     return new() { TokenLimit = rate, TokensPerPeriod = rate, ReplenishmentPeriod = TimeSpan.FromSeconds(1) };
                 }));
         });
@@ -40,7 +40,7 @@ internal static class Limits
     /// <summary>Sets what Kestrel reads when it starts. Any earlier, a setting that is wrong would break the making of the host, where nobody could say so.</summary>
     public static void LimitConnections(this WebApplication app)
     {
-        var settings = app.Services.GetRequiredService<BankingOptions>();
+        var settings = app.Services.GetRequiredService<ServiceOptions>();
         var kestrel = app.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value;
         kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // any byte gets as far as the rule that refuses it by name
         kestrel.Limits.MaxRequestBodySize = settings.BodyLimit;
@@ -68,7 +68,8 @@ internal static class Limits
     {
         endpoints.Finally(endpoint =>
         {
-            var settings = endpoint.ApplicationServices.GetRequiredService<BankingOptions>();
+            var settings = endpoint.ApplicationServices.GetRequiredService<ServiceOptions>();
+            var readSeconds = endpoint.ApplicationServices.GetRequiredService<LedgerOptions>().ReadSeconds;
             if (settings.RateLimit > 0)
             {
                 endpoint.Metadata.Add(new EnableRateLimitingAttribute(PerCaller));
@@ -78,8 +79,8 @@ internal static class Limits
             {
                 endpoint.Metadata.Add(new RequestTimeoutPolicy
                 {
-                    Timeout = TimeSpan.FromSeconds(settings.ReadSeconds),
-                    WriteTimeoutResponse = context => Problem.Of("database_unavailable", "The database did not answer in time.").ExecuteAsync(context),
+                    Timeout = TimeSpan.FromSeconds(readSeconds),
+                    WriteTimeoutResponse = context => Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer in time.").ExecuteAsync(context),
                 });
             }
         });

@@ -6,7 +6,7 @@ namespace Banking.Api;
 
 /// <summary>Whether new work should come to this instance, and why not: told within a second, also where the database hangs.</summary>
 internal sealed partial class Readiness(
-    NpgsqlDataSource dataSource, Ledger ledger, GracefulShutdown shutdown, BankingOptions options, ILogger<Readiness> logger)
+    NpgsqlDataSource dataSource, Ledger ledger, GracefulShutdown shutdown, LedgerOptions options, ILogger<Readiness> logger)
 {
     private static readonly Gauge<int> Ready = Telemetry.Meter.CreateGauge<int>(
         "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not; missing until it is first asked.");

@@ -13,11 +13,11 @@ namespace Banking.Api;
 /// </summary>
 internal static class Settings
 {
-    /// <summary>Holds the section <c>Banking</c> to the rules of <see cref="BankingOptions"/>.</summary>
+    /// <summary>Holds the section <c>Banking</c> to the rules of <see cref="LedgerOptions"/> and <see cref="ServiceOptions"/>.</summary>
     /// <exception cref="OptionsValidationException">Something is wrong; all of it is named.</exception>
     public static void Check(IConfiguration configuration)
     {
-        var known = typeof(BankingOptions).GetProperties();
+        PropertyInfo[] known = [.. typeof(LedgerOptions).GetProperties(), .. typeof(ServiceOptions).GetProperties()];
         var wrong = new List<string>();
         foreach (var setting in configuration.GetSection("Banking").GetChildren())
         {
@@ -33,15 +33,15 @@ internal static class Settings
 
         if (wrong.Count > 0)
         {
-            throw new OptionsValidationException(Options.DefaultName, typeof(BankingOptions), [string.Join("; ", wrong) + "."]);
+            throw new OptionsValidationException(Options.DefaultName, typeof(ServiceOptions), [string.Join("; ", wrong) + "."]);
         }
     }
 
     /// <summary>Holds the settings to the book.</summary>
     /// <exception cref="InvalidOperationException">The default currency is none of the book's.</exception>
-    public static void Check(BankingOptions options, Currencies currencies)
+    public static async Task CheckAsync(ServiceOptions options, Currencies currencies)
     {
-        if (currencies.Find(options.DefaultCurrency) is null)
+        if (await currencies.FindAsync(options.DefaultCurrency) is null)
         {
             throw new InvalidOperationException(
                 $"{NameOf(nameof(options.DefaultCurrency))} must be the code of a currency in use of ISO 4217, such as EUR.");

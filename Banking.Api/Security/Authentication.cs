@@ -77,7 +77,7 @@ internal static partial class Authentication
     public static void CheckAuthentication(this WebApplication app)
     {
         var settings = new AuthenticationSettings(app.Configuration);
-        var allowAnonymous = app.Services.GetRequiredService<BankingOptions>().AllowAnonymous;
+        var allowAnonymous = app.Services.GetRequiredService<ServiceOptions>().AllowAnonymous;
         if (settings.Fault(allowAnonymous, app.Environment.IsDevelopment()) is { } fault)
         {
             throw new InvalidOperationException(fault);

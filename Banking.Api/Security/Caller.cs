@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Banking.Data;
 
 namespace Banking.Api;
 
@@ -7,6 +8,7 @@ internal static class Scope
 {
     public const string AccountsRead = "accounts:read";
     public const string AccountsWrite = "accounts:write";
+    public const string AccountsManage = "accounts:manage";
     public const string TransactionsRead = "transactions:read";
     public const string TransactionsWrite = "transactions:write";
     public const string AuditRead = "audit:read";
@@ -25,6 +27,9 @@ internal static class Caller
 
     public static string Of(HttpContext context) =>
         context.User.Identity is { IsAuthenticated: true } ? NameOf(context.User)! : Anonymous;
+
+    /// <summary>The identity of the caller's request.</summary>
+    public static RequestId RequestOf(HttpContext context, string? idempotencyKey) => RequestId.Of(Of(context), idempotencyKey);
 
     /// <summary>Whether a token's name for its caller can stand in the log (OAuth and OpenID Connect give out no others) and is nobody else's.</summary>
     public static bool IsNamed(ClaimsPrincipal user) =>

@@ -1,229 +1,239 @@
 namespace Banking.Data;
 
-/// <summary>An account's row as read under its lock; its balance moves as the batch is decided.</summary>
-internal sealed class LockedAccount(
-    long accountId, string currency, string kind, string status, decimal balance, decimal overdraftLimit)
+/// <summary>What of an account can change.</summary>
+internal readonly record struct AccountState(string Status, decimal Balance, decimal Held, decimal OverdraftLimit, string? OwnerName = null);
+
+/// <summary>What of an account never changes and only its own answer shows. Metadata is JSON text.</summary>
+internal sealed record AccountOrigin(string? Reference, string? Metadata, DateTime CreatedAt);
+
+/// <summary>An account's row as read under its lock. Its state moves as the batch is decided.</summary>
+internal sealed class LockedAccount(long accountId, bool isCustomer, Currency currency, AccountState state, AccountOrigin? origin = null)
 {
     public long AccountId { get; } = accountId;
-    public string Currency { get; } = currency;
-    public string Status { get; } = status;
-    public bool IsCustomer { get; } = kind == "customer";
-    public decimal OverdraftLimit { get; } = overdraftLimit;
-    public decimal Balance { get; private set; } = balance;
-    public bool Changed { get; private set; }
 
-    public void Add(decimal amount)
-    {
-        Balance += amount;
-        Changed = true;
-    }
+    public bool IsCustomer { get; } = isCustomer;
+
+    public Currency Currency { get; } = currency;
+
+    /// <summary>The state that the database has.</summary>
+    public AccountState Before { get; } = state;
+
+    public AccountState State { get; internal set; } = state;
+
+    public AccountOrigin? Origin { get; } = origin;
+
+    /// <summary>The account as its owner sees it, for an operation that asked for the whole of it.</summary>
+    public Account ToAccount() => new(
+        AccountId, State.OwnerName!, Currency.Code, State.Status, State.Balance, State.Held, State.OverdraftLimit,
+        Origin!.Reference, Origin.Metadata, Origin.CreatedAt);
 }
 
-/// <summary>What an idempotency key stands for: the account it opened, the transaction it posted, or (an opening with a deposit) both.</summary>
-internal sealed record Recorded(Account? Account, Transaction? Transaction);
-
-/// <summary>Whose key it is, and the key.</summary>
-internal readonly record struct RequestKey(string ClientId, string IdempotencyKey);
+/// <summary>Where the book ended when its head was locked, and the time of everything that is written under this lock.</summary>
+internal sealed record LockedHead(
+    long LastBlockId, long LastTransactionId, long LastAccountEventId, long LastAccountId, byte[] LastHash, DateTime Now);
 
 /// <summary>
-/// One write transaction's decisions, made in the order of the requests against the rows that the transaction has locked.
-/// Pure: it reads no clock and no database.
+/// The rows that a write transaction has locked, and what it decides on them: the one home of the posting rules, and the only
+/// code that moves a balance. Pure: it reads no clock and no database.
 /// </summary>
-internal sealed class Batch(
-    Currencies currencies,
-    long lastTransactionId,
-    DateTime now,
-    IReadOnlyDictionary<long, LockedAccount> accounts,
+internal sealed class LockedBook(
+    LockedHead head,
+    Dictionary<long, LockedAccount> accounts,
     IReadOnlySet<long> busyAccountIds,
-    Dictionary<RequestKey, Recorded> recorded,
-    Queue<long> newAccountIds)
+    Dictionary<RequestId, Recorded> recorded)
 {
     /// <summary>The largest balance, either way, that numeric(19,4) holds.</summary>
     public const decimal BalanceLimit = 999_999_999_999_999.9999m;
 
-    public List<(RequestKey Key, Account Account)> OpenedAccounts { get; } = [];
+    private readonly List<(LockedAccount Account, AccountState State)> replaced = [];
 
-    public List<(RequestKey Key, Transaction Transaction)> Transactions { get; } = [];
+    /// <summary>A place to come back to.</summary>
+    internal readonly record struct Mark(int Transactions, int Events, int Opened, int Replaced);
 
-    public IReadOnlyList<LockedAccount> ChangedAccounts => [.. accounts.Values.Where(account => account.Changed)];
+    public LockedHead Head => head;
 
-    public bool WritesNothing => OpenedAccounts.Count == 0 && Transactions.Count == 0;
+    public List<(RequestId Id, Transaction Transaction)> Transactions { get; } = [];
 
-    /// <summary>The request's outcome; null where one of its accounts is locked by somebody else, so that it has to wait.</summary>
-    public Outcome? Decide(LedgerRequest request, RequestKey key)
+    public List<(AccountRequest Request, AccountEvent Event)> Events { get; } = [];
+
+    public List<LockedAccount> Opened { get; } = [];
+
+    public bool WritesNothing => Transactions.Count == 0 && Events.Count == 0;
+
+    public long LastTransactionId => head.LastTransactionId + Transactions.Count;
+
+    public long LastAccountEventId => head.LastAccountEventId + Events.Count;
+
+    public long LastAccountId => head.LastAccountId + Opened.Count;
+
+    /// <summary>The accounts that the database had and whose balance has moved.</summary>
+    public IEnumerable<LockedAccount> Moved => accounts.Values.Where(account =>
+        account.AccountId <= head.LastAccountId && account.State.Balance != account.Before.Balance);
+
+    /// <summary>The accounts that the database had and of which anything else has changed.</summary>
+    public IEnumerable<LockedAccount> Changed => Events.Count == 0 ? [] : accounts.Values.Where(account =>
+        account.AccountId <= head.LastAccountId && account.State with { Balance = 0 } != account.Before with { Balance = 0 });
+
+    /// <summary>Decides one request, in the order of their arrival. A request that is refused leaves nothing behind.</summary>
+    public Decision<T> Decide<T>(LedgerRequest<T> request)
+        where T : class
     {
-        if (recorded.TryGetValue(key, out var earlier))
+        if (recorded.TryGetValue(request.Id, out var earlier))
         {
-            return Replay(request, earlier);
+            return request.Replay(earlier) is { } answer
+                ? new Decision<T>(answer, Replayed: true)
+                : new Refused(Refusal.IdempotencyKeyReused, "This Idempotency-Key belongs to an earlier request with another body.");
         }
 
-        return request switch
+        if (busyAccountIds.Count > 0 && NeedsBusyAccount(request))
         {
-            Opening opening => Open(opening, key),
-            Posting posting => Post(posting, key),
-            _ => throw new ArgumentException($"No rule for a {request.GetType().Name}.", nameof(request)),
-        };
+            return Decision<T>.Wait;
+        }
+
+        var mark = Save();
+        var decision = request.Decide(this);
+        if (decision.Result is { } result)
+        {
+            recorded.Add(request.Id, request.Record(result));
+        }
+        else
+        {
+            RollBackTo(mark);
+        }
+
+        return decision;
     }
 
-    private static Outcome Replay(LedgerRequest request, Recorded earlier) => (request, earlier) switch
-    {
-        (Opening opening, { Account: { } account }) when IsSame(opening, account, earlier.Transaction) =>
-            new Outcome.Opened(account with { Balance = opening.InitialDeposit }, Replayed: true),
-        (Posting posting, { Account: null, Transaction: { } transaction }) when IsSame(posting, transaction) =>
-            new Outcome.Posted(transaction, Replayed: true),
-        _ => new Outcome.Refused(
-            Refusal.IdempotencyKeyReused, "This Idempotency-Key belongs to an earlier request with another body."),
-    };
+    /// <summary>Finds a customer's account, or says that there is none.</summary>
+    public Refused? Customer(long accountId, out LockedAccount account) =>
+        accounts.TryGetValue(accountId, out account!) && account.IsCustomer
+            ? null
+            : new(Refusal.AccountNotFound, $"There is no customer's account {accountId}.");
 
-    private static bool IsSame(Opening opening, Account account, Transaction? deposit) =>
-        opening.OwnerName == account.OwnerName
-        && opening.Currency.Code == account.Currency
-        && opening.OverdraftLimit == account.OverdraftLimit
-        && opening.InitialDeposit == (deposit?.Amount ?? 0);
-
-    private static bool IsSame(Posting posting, Transaction transaction) =>
-        posting.Type == transaction.Type
-        && (posting.FromAccountId ?? transaction.FromAccountId) == transaction.FromAccountId
-        && (posting.ToAccountId ?? transaction.ToAccountId) == transaction.ToAccountId
-        && posting.Amount == transaction.Amount
-        && posting.Reference == transaction.Reference
-        && Metadata.Same(posting.Metadata, transaction.Metadata);
-
-    private Outcome? Open(Opening opening, RequestKey key)
-    {
-        var currency = opening.Currency;
-        if (!currency.Fits(opening.InitialDeposit) || !currency.Fits(opening.OverdraftLimit))
-        {
-            return TooPrecise(currency);
-        }
-
-        LockedAccount? settlement = null;
-        if (opening.InitialDeposit > 0 && !accounts.TryGetValue(currency.SettlementAccountId, out settlement))
-        {
-            return null;
-        }
-
-        var opened = new LockedAccount(newAccountIds.Peek(), currency.Code, "customer", "active", balance: 0, opening.OverdraftLimit);
-        Transaction? deposit = null;
-        if (settlement is not null)
-        {
-            if (Judge(settlement, opened, opening.InitialDeposit, currency) is { } refused)
-            {
-                return refused;
-            }
-
-            deposit = Write(key, PostingType.Deposit, settlement, opened, opening.InitialDeposit, reference: null, metadata: null);
-        }
-
-        newAccountIds.Dequeue();
-        var account = new Account(
-            opened.AccountId, opening.OwnerName, opened.Currency, opened.Status, opened.Balance, opened.OverdraftLimit, now);
-        OpenedAccounts.Add((key, account));
-        recorded[key] = new(account, deposit);
-        return new Outcome.Opened(account, Replayed: false);
-    }
-
-    private Outcome? Post(Posting posting, RequestKey key)
-    {
-        if (posting.FromAccountId == posting.ToAccountId)
-        {
-            return new Outcome.Refused(Refusal.SameAccount, "A transfer needs two different accounts.");
-        }
-
-        if (IsBusy(posting.FromAccountId) || IsBusy(posting.ToAccountId))
-        {
-            return null;
-        }
-
-        // One side at least is a customer's: its currency names the settlement account that stands for a missing side.
-        if (Customer(posting.FromAccountId ?? posting.ToAccountId!.Value) is not { } one)
-        {
-            return NotFound(posting.FromAccountId ?? posting.ToAccountId!.Value);
-        }
-
-        if (Customer(posting.ToAccountId ?? posting.FromAccountId!.Value) is not { } other)
-        {
-            return NotFound(posting.ToAccountId ?? posting.FromAccountId!.Value);
-        }
-
-        var currency = currencies[one.Currency];
-        if ((posting.FromAccountId is null || posting.ToAccountId is null) && !accounts.ContainsKey(currency.SettlementAccountId))
-        {
-            return null;
-        }
-
-        var from = posting.FromAccountId is null ? accounts[currency.SettlementAccountId] : one;
-        var to = posting.ToAccountId is null ? accounts[currency.SettlementAccountId] : other;
-        if (Judge(from, to, posting.Amount, currency) is { } refused)
-        {
-            return refused;
-        }
-
-        var transaction = Write(key, posting.Type, from, to, posting.Amount, posting.Reference, posting.Metadata);
-        recorded[key] = new(Account: null, transaction);
-        return new Outcome.Posted(transaction, Replayed: false);
-    }
-
-    private bool IsBusy(long? accountId) => accountId is { } id && busyAccountIds.Contains(id);
-
-    private LockedAccount? Customer(long accountId) =>
-        accounts.TryGetValue(accountId, out var account) && account.IsCustomer ? account : null;
+    public LockedAccount Settlement(Currency currency) => accounts[currency.SettlementAccountId];
 
     /// <summary>The rules of posting, in the order in which a client hears of them; null where the posting may be made.</summary>
-    private static Outcome.Refused? Judge(LockedAccount from, LockedAccount to, decimal amount, Currency currency)
+    public static Refused? Judge(LockedAccount from, LockedAccount to, decimal amount)
     {
-        if ((from.Status != "active" ? from : to.Status != "active" ? to : null) is { } barred)
+        if ((Barred(from, isDebit: true) ?? Barred(to, isDebit: false)) is { } barred)
         {
-            return new(
-                barred.Status == "frozen" ? Refusal.AccountFrozen : Refusal.AccountClosed,
-                $"Account {barred.AccountId} is {barred.Status}.");
+            return barred;
         }
 
-        if (from.Currency != to.Currency)
+        if (from.Currency.Code != to.Currency.Code)
         {
             return new(
                 Refusal.CurrencyMismatch,
-                $"Account {from.AccountId} is in {from.Currency}, account {to.AccountId} in {to.Currency}.");
+                $"Account {from.AccountId} is in {from.Currency.Code}, account {to.AccountId} in {to.Currency.Code}.");
         }
 
-        if (!currency.Fits(amount))
+        if (!from.Currency.Fits(amount))
         {
-            return TooPrecise(currency);
+            return TooPrecise(from.Currency);
         }
 
-        if (from.IsCustomer && from.Balance - amount < -from.OverdraftLimit)
+        if (from.IsCustomer && from.State.Balance - from.State.Held - amount < -from.State.OverdraftLimit)
         {
             return new(
                 Refusal.InsufficientFunds,
-                $"Account {from.AccountId} would fall below its limit; its balance and overdraft do not cover the amount.");
+                $"The available balance of account {from.AccountId}, its overdraft included, does not cover the amount.");
         }
 
-        if (to.Balance + amount > BalanceLimit || from.Balance - amount < -BalanceLimit)
+        if (to.State.Balance + amount > BalanceLimit || from.State.Balance - amount < -BalanceLimit)
         {
-            var full = to.Balance + amount > BalanceLimit ? to : from;
+            var full = to.State.Balance + amount > BalanceLimit ? to : from;
             return new(
                 Refusal.BalanceLimitExceeded,
-                $"Account {full.AccountId} can't hold a balance beyond {BalanceLimit} {full.Currency}.");
+                $"Account {full.AccountId} can't hold a balance beyond {BalanceLimit} {full.Currency.Code}.");
         }
 
         return null;
     }
 
-    private Transaction Write(
-        RequestKey key, string type, LockedAccount from, LockedAccount to, decimal amount, string? reference, string? metadata)
+    /// <summary>Moves an amount that <see cref="Judge"/> let pass, and adds its row to the log.</summary>
+    public Transaction Post(
+        RequestId id, string type, LockedAccount from, LockedAccount to, decimal amount, string? reference = null, string? metadata = null)
     {
-        from.Add(-amount);
-        to.Add(amount);
+        Set(from, from.State with { Balance = from.State.Balance - amount });
+        Set(to, to.State with { Balance = to.State.Balance + amount });
         var transaction = new Transaction(
-            lastTransactionId + Transactions.Count + 1, type, from.AccountId, to.AccountId, amount, from.Currency,
-            from.Balance, to.Balance, reference, metadata, now);
-        Transactions.Add((key, transaction));
+            LastTransactionId + 1, type, from.AccountId, to.AccountId, amount, from.Currency.Code,
+            from.State.Balance, to.State.Balance, reference, metadata, head.Now);
+        Transactions.Add((id, transaction));
         return transaction;
     }
 
-    private static Outcome.Refused NotFound(long accountId) =>
-        new(Refusal.AccountNotFound, $"There is no customer's account {accountId}.");
+    /// <summary>Adds a new account, empty, with its first event.</summary>
+    public LockedAccount Open(OpenAccount request)
+    {
+        var account = new LockedAccount(
+            LastAccountId + 1, isCustomer: true, request.Currency,
+            new(AccountStatus.Active, Balance: 0, Held: 0, request.OverdraftLimit, request.OwnerName),
+            new(request.Reference, request.Metadata, head.Now));
+        accounts.Add(account.AccountId, account);
+        Opened.Add(account);
+        Record(request, AccountEventType.Opened, account, account.State);
+        return account;
+    }
 
-    private static Outcome.Refused TooPrecise(Currency currency) =>
+    /// <summary>Gives an account its new state, and adds the event to its log.</summary>
+    public Account Record(AccountRequest request, string type, LockedAccount account, AccountState after)
+    {
+        Set(account, after);
+        Events.Add((request, new(
+            LastAccountEventId + 1, type, account.AccountId, HoldId: null, Amount: null, after.Status, after.OverdraftLimit,
+            after.Held, after.Balance, LastTransactionId, request.Id.ClientId, request.Reason, head.Now)));
+        return account.ToAccount();
+    }
+
+    public Mark Save() => new(Transactions.Count, Events.Count, Opened.Count, replaced.Count);
+
+    /// <summary>Takes back everything since the mark.</summary>
+    public void RollBackTo(Mark mark)
+    {
+        for (var i = replaced.Count - 1; i >= mark.Replaced; i--)
+        {
+            replaced[i].Account.State = replaced[i].State;
+        }
+
+        foreach (var account in Opened[mark.Opened..])
+        {
+            accounts.Remove(account.AccountId);
+        }
+
+        Cut(replaced, mark.Replaced);
+        Cut(Transactions, mark.Transactions);
+        Cut(Events, mark.Events);
+        Cut(Opened, mark.Opened);
+    }
+
+    public static Refused TooPrecise(Currency currency) =>
         new(Refusal.AmountPrecision, $"An amount in {currency.Code} has at most {currency.MinorUnit} decimals.");
+
+    public static Refused Closed(long accountId) => new(Refusal.AccountClosed, $"Account {accountId} is closed.");
+
+    private static void Cut<TItem>(List<TItem> list, int length) => list.RemoveRange(length, list.Count - length);
+
+    private static Refused? Barred(LockedAccount account, bool isDebit) => account.State.Status switch
+    {
+        AccountStatus.Closed => Closed(account.AccountId),
+        AccountStatus.Frozen => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen."),
+        AccountStatus.DebitsBlocked when isDebit => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen for debits."),
+        _ => null,
+    };
+
+    private void Set(LockedAccount account, AccountState state)
+    {
+        replaced.Add((account, account.State));
+        account.State = state;
+    }
+
+    private bool NeedsBusyAccount<T>(LedgerRequest<T> request)
+        where T : class
+    {
+        var needs = new LockSet();
+        request.Collect(needs);
+        return needs.AccountIds.Any(busyAccountIds.Contains)
+            || needs.WithSettlement.Any(id => accounts.TryGetValue(id, out var account) && busyAccountIds.Contains(account.Currency.SettlementAccountId));
+    }
 }

@@ -8,60 +8,64 @@ public static class PostingType
     public const string Transfer = "transfer";
 }
 
-/// <summary>
-/// Something for the ledger to write, exactly once. The key, with the caller, is the request's identity: without one from
-/// the client it gets one of its own.
-/// </summary>
-public abstract record LedgerRequest(string ClientId, string? IdempotencyKey);
-
-/// <summary>Move an amount between two accounts. No account on one side means the settlement account of the other's currency.</summary>
+/// <summary>Moves an amount between two accounts. No account on one side means the settlement account of the other's currency.</summary>
 public sealed record Posting(
-    string ClientId,
-    string? IdempotencyKey,
+    RequestId Id,
     string Type,
     long? FromAccountId,
     long? ToAccountId,
     decimal Amount,
     string? Reference = null,
-    string? Metadata = null) : LedgerRequest(ClientId, IdempotencyKey);
-
-/// <summary>Open a customer's account and, where the initial deposit is above zero, post that too.</summary>
-public sealed record Opening(
-    string ClientId,
-    string? IdempotencyKey,
-    string OwnerName,
-    Currency Currency,
-    decimal InitialDeposit,
-    decimal OverdraftLimit) : LedgerRequest(ClientId, IdempotencyKey);
-
-/// <summary>Why the ledger did not do what it was asked for.</summary>
-public enum Refusal
+    string? Metadata = null) : LedgerRequest<Transaction>(Id)
 {
-    AccountNotFound,
-    AccountFrozen,
-    AccountClosed,
-    SameAccount,
-    CurrencyMismatch,
-    AmountPrecision,
-    InsufficientFunds,
-    BalanceLimitExceeded,
-    IdempotencyKeyReused,
-    AccountBusy,
-    Overloaded,
-    DatabaseUnavailable,
-}
+    public override string Operation => Type;
 
-/// <summary>The ledger's one answer to a request.</summary>
-public abstract record Outcome
-{
-    private Outcome() { }
+    internal override void Collect(LockSet needs)
+    {
+        if (FromAccountId is { } from && ToAccountId is { } to)
+        {
+            needs.Account(from);
+            needs.Account(to);
+        }
+        else
+        {
+            needs.AccountAndSettlement((FromAccountId ?? ToAccountId)!.Value);
+        }
+    }
 
-    /// <summary>The posting is in the log, durably; replayed where an earlier request with its key put it there.</summary>
-    public sealed record Posted(Transaction Transaction, bool Replayed) : Outcome;
+    internal override Decision<Transaction> Decide(LockedBook book)
+    {
+        if (FromAccountId == ToAccountId)
+        {
+            return new Refused(Refusal.SameAccount, "A transfer needs two different accounts.");
+        }
 
-    /// <summary>The account is open, durably, and shown as it was opened.</summary>
-    public sealed record Opened(Account Account, bool Replayed) : Outcome;
+        // One side at least is a customer's: its currency names the settlement account that stands for a missing side.
+        if (book.Customer((FromAccountId ?? ToAccountId)!.Value, out var one) is { } noOne)
+        {
+            return noOne;
+        }
 
-    /// <summary>Nothing was written. The detail is one sentence for the client.</summary>
-    public sealed record Refused(Refusal Refusal, string Detail) : Outcome;
+        if (book.Customer((ToAccountId ?? FromAccountId)!.Value, out var other) is { } noOther)
+        {
+            return noOther;
+        }
+
+        var from = FromAccountId is null ? book.Settlement(one.Currency) : one;
+        var to = ToAccountId is null ? book.Settlement(one.Currency) : other;
+        return LockedBook.Judge(from, to, Amount) is { } refused
+            ? refused
+            : book.Post(Id, Type, from, to, Amount, Reference, Metadata);
+    }
+
+    internal override Recorded Record(Transaction result) => new(result, Event: null);
+
+    internal override Transaction? Replay(Recorded earlier) =>
+        earlier is { Event: null, Transaction: { } made }
+        && Type == made.Type
+        && (FromAccountId ?? made.FromAccountId) == made.FromAccountId
+        && (ToAccountId ?? made.ToAccountId) == made.ToAccountId
+        && Amount == made.Amount
+        && Reference == made.Reference
+        && Data.Metadata.Same(Metadata, made.Metadata) ? made : null;
 }

@@ -1,3 +1,4 @@
+using System.Data;
 using System.Net.Sockets;
 using Dapper;
 using Npgsql;
@@ -12,7 +13,7 @@ public static class Database
     // Every statement of ours is a set of index look-ups, whatever the tables' sizes, so its plan needs to be made only once and
     // may be no other. Left to itself the planner keeps the sequential scan that suited the empty tables a statement was first
     // prepared on, until somebody analyses them; planning each execution anew would cost PostgreSQL about as much as the
-    // execution. And an acknowledged posting is on disk even where the server's default says that it need not be.
+    // execution. A frozen instance keeps its sockets, so only the server can end the transaction that it left open.
     private const string SessionSql = """
         SET plan_cache_mode = force_generic_plan;
         SET enable_seqscan = off;
@@ -20,12 +21,11 @@ public static class Database
         SET enable_hashjoin = off;
         SET enable_mergejoin = off;
         SET jit = off;
-        SELECT set_config('synchronous_commit', 'on', false)
-         WHERE current_setting('synchronous_commit') = 'off';
+        SELECT set_config('idle_in_transaction_session_timeout', @idle_transaction, false);
         """;
 
     /// <summary>A pool of connections whose unqualified names are those of the book's schema.</summary>
-    public static NpgsqlDataSource Connect(string connectionString, BankingOptions options)
+    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)
     {
         var builder = new NpgsqlDataSourceBuilder(connectionString);
         builder.ConnectionStringBuilder.SearchPath = options.Schema;
@@ -39,21 +39,48 @@ public static class Database
         builder.ConnectionStringBuilder.AutoPrepareMinUsages = 2;
         builder.ConnectionStringBuilder.NoResetOnClose = true; // nothing changes a session after it is set up
         builder.Name = options.Schema; // in metrics and traces, in place of the connection string
+        var session = new { idle_transaction = $"{options.IdleTransactionSeconds}s" };
         builder.UsePhysicalConnectionInitializer(
-            connection => connection.Execute(SessionSql),
-            async connection => await connection.ExecuteAsync(SessionSql));
+            connection => connection.Execute(SessionSql, session),
+            async connection => await connection.ExecuteAsync(SessionSql, session));
         return builder.Build();
     }
+
+    /// <summary>What <paramref name="work"/> gives on a connection of its own. Whatever it throws once that connection is lost is a transient fault.</summary>
+    public static async Task<T> UseAsync<T>(this NpgsqlDataSource dataSource, Func<NpgsqlConnection, Task<T>> work)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync();
+        try
+        {
+            return await work(connection);
+        }
+        catch (PostgresException exception) when (IsStalePlan(exception))
+        {
+            dataSource.Clear(); // every connection of the pool may have prepared this and other statements on the table as it was
+            throw;
+        }
+        catch (Exception exception) when (connection.State != ConnectionState.Open && !IsTransient(exception))
+        {
+            // Where a connection breaks between two results, the layer above says what it missed, and not that it broke.
+            throw new NpgsqlException("The connection to the database was lost.", exception);
+        }
+    }
+
+    /// <summary>Somebody changed the type of a column that a prepared statement reads; prepared again, the statement works.</summary>
+    internal static bool IsStalePlan(Exception exception) =>
+        exception is PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" };
 
     /// <summary>Whether the fault is the database's or the network's, so that the same work may succeed when it is run again.</summary>
     public static bool IsTransient(Exception exception) => exception switch
     {
+        _ when IsStalePlan(exception) => true,
         PostgresException { SqlState: var state } =>
             state.StartsWith("08", StringComparison.Ordinal)      // the connection is gone
             || state.StartsWith("57P", StringComparison.Ordinal)  // the server stops, starts or gives up
             || state.StartsWith("53", StringComparison.Ordinal)   // out of connections, memory or disk
             || state is "40001" or "40P01"                        // serialization failure, deadlock
                      or "55P03" or "57014"                        // waited too long for a lock or an answer
+                     or "25P03" or "25P04"                        // the server ended a transaction that took too long
                      or "25006",                                  // read-only: a standby that is not promoted yet
         NpgsqlException or SocketException or IOException or TimeoutException => true,
         _ => false,

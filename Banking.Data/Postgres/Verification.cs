@@ -41,21 +41,21 @@ public sealed class Verification(string connectionString, string schema)
     }
 
     private const string KeptHeadSql = """
-        SELECT @transaction_id AS transaction_id
+        SELECT @block_id AS block_id
              , @hash AS hash_kept
-             , (SELECT encode(hash, 'hex')
+             , (SELECT pg_catalog.encode(hash, 'hex')
                   FROM ledger_block
-                 WHERE last_transaction_id = @transaction_id) AS hash_found
+                 WHERE block_id = @block_id) AS hash_found
          WHERE NOT EXISTS (SELECT
                              FROM ledger_block
-                            WHERE last_transaction_id = @transaction_id
-                              AND hash = decode(@hash, 'hex'))
-           AND NOT (@transaction_id = 0 AND sha256('') = decode(@hash, 'hex'));
+                            WHERE block_id = @block_id
+                              AND hash = pg_catalog.decode(@hash, 'hex'))
+           AND NOT (@block_id = 0 AND pg_catalog.sha256('') = pg_catalog.decode(@hash, 'hex'));
         """;
 
     /// <summary>Whether a head that was kept outside still stands on the chain; with an intact chain, all before it is as it was then.</summary>
-    public Task<CheckResult> AgainstAsync(long transactionId, string hash) =>
-        QueryAsync("kept_head_is_on_the_chain", KeptHeadSql, new { transaction_id = transactionId, hash });
+    public Task<CheckResult> AgainstAsync(long blockId, string hash) =>
+        QueryAsync("kept_head_is_on_the_chain", KeptHeadSql, new { block_id = blockId, hash });
 
     private async Task<CheckResult> QueryAsync(string check, string sql, object? parameters)
     {

@@ -2,27 +2,50 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>An account as its owner sees it. Amounts are in the units of its currency.</summary>
+/// <summary>What an account may do, as the database and the API name it.</summary>
+public static class AccountStatus
+{
+    public const string Active = "active";
+    public const string DebitsBlocked = "debits_blocked";
+    public const string Frozen = "frozen";
+    public const string Closed = "closed";
+}
+
+/// <summary>An account as its owner sees it. Amounts are in the units of its currency. Metadata is JSON text.</summary>
 public sealed record Account(
     long AccountId,
     string OwnerName,
     string Currency,
     string Status,
     decimal Balance,
+    decimal Held,
     decimal OverdraftLimit,
-    DateTime CreatedAt);
-
-/// <summary>Reads accounts.</summary>
-public sealed class Accounts(NpgsqlDataSource dataSource, BankingOptions options)
+    string? Reference,
+    string? Metadata,
+    DateTime CreatedAt)
 {
-    private const string GetSql = """
-        SELECT account_id
+    /// <summary>What may still be paid out.</summary>
+    public decimal Available => Balance - Held + OverdraftLimit;
+}
+
+/// <summary>Reads accounts by their ids.</summary>
+public sealed class Accounts(NpgsqlDataSource dataSource, LedgerOptions options)
+{
+    internal const string Columns = """
+        account_id
              , owner_name
              , currency
              , status
              , balance
+             , held
              , overdraft_limit
+             , reference
+             , metadata::text
              , created_at
+        """;
+
+    private const string GetSql = $"""
+        SELECT {Columns}
           FROM account
          WHERE account_id = ANY (@ids);
         """;

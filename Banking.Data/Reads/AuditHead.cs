@@ -3,14 +3,17 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>The end of the chain over the log: the last transaction, and the hash (hex) that covers it and all before it.</summary>
-public sealed record AuditHead(long TransactionId, string Hash, DateTime CreatedAt);
+/// <summary>Where the book ends: the last block with its hash (hex), which covers it and all before it, and the last ids given out.</summary>
+public sealed record AuditHead(long BlockId, long TransactionId, long AccountEventId, long AccountId, string Hash, DateTime CreatedAt);
 
 /// <summary>Reads the head of the chain.</summary>
 public sealed class AuditHeads(NpgsqlDataSource dataSource)
 {
     private const string GetSql = """
-        SELECT last_transaction_id AS transaction_id
+        SELECT last_block_id AS block_id
+             , last_transaction_id AS transaction_id
+             , last_account_event_id AS account_event_id
+             , last_account_id AS account_id
              , encode(last_hash, 'hex') AS hash
              , last_created_at AS created_at
           FROM ledger_head

@@ -22,10 +22,10 @@ public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 /// <summary>Reads accounts' entries a page at a time.</summary>
 public sealed class History(NpgsqlDataSource dataSource)
 {
-    // Each side walks its own index (account, transaction_id) from the cursor down, and the two are merged as they come until the
-    // page is full: a page costs the same at any depth. Both columns are compared and sorted as one pair, which no other index
-    // can serve: asked for "account_id = x ORDER BY transaction_id", the planner may walk the whole log by its primary key,
-    // looking for x.
+    // Each side of account_entry walks its own index (account, transaction_id) from the cursor down, and the two are merged as
+    // they come until the page is full: a page costs the same at any depth. Both columns are compared and sorted as one pair,
+    // which no other index can serve: asked for "account_id = x ORDER BY transaction_id", the planner may walk the whole log by
+    // its primary key, looking for x.
     private const string PageSql = """
         SELECT transaction_id
              , type
@@ -37,31 +37,7 @@ public sealed class History(NpgsqlDataSource dataSource)
              , reference
              , metadata::text
              , created_at
-          FROM (SELECT from_account_id AS account_id
-                     , transaction_id
-                     , type
-                     , 'debit' AS direction
-                     , amount
-                     , currency
-                     , from_balance_after AS balance_after
-                     , to_account_id AS counterparty_account_id
-                     , reference
-                     , metadata
-                     , created_at
-                  FROM transaction_log
-                 UNION ALL
-                SELECT to_account_id
-                     , transaction_id
-                     , type
-                     , 'credit'
-                     , amount
-                     , currency
-                     , to_balance_after
-                     , from_account_id
-                     , reference
-                     , metadata
-                     , created_at
-                  FROM transaction_log) AS entry
+          FROM account_entry
          WHERE (account_id, transaction_id) < (@account_id, @before)
            AND account_id >= @account_id
          ORDER BY account_id DESC, transaction_id DESC

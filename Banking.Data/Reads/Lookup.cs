@@ -15,13 +15,13 @@ internal sealed class Lookup<TRow>
     private const int MostAtATime = 1_000;
 
     private readonly NpgsqlDataSource dataSource;
-    private readonly BankingOptions options;
+    private readonly LedgerOptions options;
     private readonly string sql;
     private readonly Func<TRow, long> idOf;
     private readonly Channel<Asked> queue = Channel.CreateUnbounded<Asked>(new() { SingleReader = true });
 
     /// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
-    public Lookup(NpgsqlDataSource dataSource, BankingOptions options, string sql, Func<TRow, long> idOf)
+    public Lookup(NpgsqlDataSource dataSource, LedgerOptions options, string sql, Func<TRow, long> idOf)
     {
         (this.dataSource, this.options, this.sql, this.idOf) = (dataSource, options, sql, idOf);
         using (ExecutionContext.SuppressFlow()) // it works for all, not for the request that happened to make it
@@ -48,7 +48,7 @@ internal sealed class Lookup<TRow>
                 together.Add(asked);
             }
 
-            using var span = Telemetry.Together("look-up", together.Select(asked => asked.Span));
+            using var span = Telemetry.StartShared("look-up", together.Select(asked => asked.Span));
             try
             {
                 var rows = await ReadAsync([.. together.Select(asked => asked.Id).Distinct()]);

@@ -17,7 +17,7 @@ public sealed record Transaction(
     DateTime CreatedAt);
 
 /// <summary>Reads single rows of the log.</summary>
-public sealed class Transactions(NpgsqlDataSource dataSource, BankingOptions options)
+public sealed class Transactions(NpgsqlDataSource dataSource, LedgerOptions options)
 {
     private const string GetSql = """
         SELECT transaction_id

@@ -14,10 +14,9 @@ public class HotPaths
     private const int Postings = 1000;
 
     private static readonly DateTime Now = new(2026, 1, 2, 3, 4, 5, DateTimeKind.Utc);
-    private readonly Currencies currencies = new([new Currency("USD", 840, 2)]);
-    private readonly List<(Posting Posting, RequestKey Key)> requests = [.. Enumerable.Range(0, Postings).Select(number => (
-        new Posting("bench", null, PostingType.Transfer, 1000 + number, 1001 + number, 0.01m, null, null),
-        new RequestKey("bench", Guid.CreateVersion7().ToString("N"))))];
+    private readonly Currency dollars = new("USD", 840, 2);
+    private readonly List<Posting> postings = [.. Enumerable.Range(0, Postings).Select(number =>
+        new Posting(RequestId.Of("bench", null), PostingType.Transfer, 1000 + number, 1001 + number, 0.01m))];
 
     private readonly byte[] request = Encoding.UTF8.GetBytes("""{"from_account_id":1000,"to_account_id":1001,"amount":"25.00","reference":"Invoice 4711"}""");
     private readonly Transaction transaction = new(42, PostingType.Transfer, 1000, 1001, 25m, "USD", 75m, 25m, "Invoice 4711", null, Now);
@@ -30,19 +29,19 @@ public class HotPaths
     public int Decide()
     {
         var accounts = Enumerable.Range(1000, Postings + 1)
-            .ToDictionary(id => (long)id, id => new LockedAccount(id, "USD", "customer", "active", 1000m, 0m));
-        var batch = new Batch(currencies, lastTransactionId: 0, Now, accounts, new HashSet<long>(), [], new Queue<long>());
-        foreach (var (posting, key) in requests)
+            .ToDictionary(id => (long)id, id => new LockedAccount(id, isCustomer: true, dollars, new(AccountStatus.Active, 1000m, 0m, 0m)));
+        var book = new LockedBook(new(0, 0, 0, 3000, [], Now), accounts, new HashSet<long>(), []);
+        foreach (var posting in postings)
         {
-            batch.Decide(posting, key);
+            book.Decide(posting);
         }
 
-        return batch.Transactions.Count == Postings ? Postings : throw new InvalidOperationException("Not all were posted.");
+        return book.Transactions.Count == Postings ? Postings : throw new InvalidOperationException("Not all were posted.");
     }
 
     [Benchmark]
     public TransferRequest Parse() => JsonSerializer.Deserialize<TransferRequest>(request, json)!;
 
     [Benchmark]
-    public byte[] Write() => JsonSerializer.SerializeToUtf8Bytes(TransactionResponse.From(transaction, currencies["USD"]), json);
+    public byte[] Write() => JsonSerializer.SerializeToUtf8Bytes(TransactionResponse.From(transaction, dollars), json);
 }

@@ -5,7 +5,7 @@ SELECT account.account_id
      , COALESCE(entry.total, 0) AS balance_by_the_log
   FROM account
   LEFT JOIN (SELECT account_id
-                  , sum(amount) AS total
+                  , pg_catalog.sum(amount) AS total
                FROM (SELECT to_account_id AS account_id, amount
                        FROM transaction_log
                       UNION ALL

@@ -1,23 +1,74 @@
--- Every block carries the hash of the block before it and the hash of its own log rows, and the head stands at the last one.
--- A row is a block at which the chain breaks: in it, or between it and the one before, a log row is no longer what was written.
-SELECT block.last_transaction_id
-     , encode(block.hash, 'hex') AS hash
-  FROM (SELECT last_transaction_id
-             , previous_hash
-             , hash
-             , lag(last_transaction_id, 1, 0::bigint) OVER (ORDER BY last_transaction_id) AS after_transaction_id
-             , lag(hash, 1, sha256('')) OVER (ORDER BY last_transaction_id) AS hash_before
-          FROM ledger_block) AS block
- WHERE block.previous_hash <> block.hash_before
-    OR block.hash IS DISTINCT FROM ledger_block_hash(block.previous_hash, block.after_transaction_id, block.last_transaction_id)
+-- Every block carries the hash of the block before it and the hash of its own rows of both logs, and the head stands at the last one.
+-- A row is a block at which the chain breaks: a log row in it, or the block itself, is no longer what was written.
+--
+-- The hash is computed here, in format 1 of 0006_ledger_block.sql, with PostgreSQL's own functions only: a function of the
+-- book is the owner's, who may have changed it. It does not cover account.owner_name, account.reference and account.metadata.
+SELECT block.block_id
+     , block.last_transaction_id
+     , block.last_account_event_id
+     , pg_catalog.encode(block.hash, 'hex') AS hash
+  FROM ledger_block AS block
+  LEFT JOIN ledger_block AS before
+    ON before.block_id = block.block_id - 1
+ WHERE (before.block_id IS NULL AND block.block_id <> 1)
+    OR block.previous_hash <> COALESCE(before.hash, pg_catalog.sha256(''))
+    OR block.last_transaction_id < COALESCE(before.last_transaction_id, 0)
+    OR block.last_account_event_id < COALESCE(before.last_account_event_id, 0)
+    OR block.created_at < before.created_at
+    OR block.hash_format <> 1
+    OR block.hash <> pg_catalog.sha256(
+           pg_catalog.record_send(ROW(block.previous_hash, block.block_id, block.created_at, block.last_transaction_id, block.last_account_event_id))
+        || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.record_send(ROW(
+                            log.transaction_id,
+                            pg_catalog.convert_to(log.type, 'UTF8'),
+                            log.from_account_id,
+                            log.to_account_id,
+                            log.amount,
+                            pg_catalog.convert_to(log.currency, 'UTF8'),
+                            log.from_balance_after,
+                            log.to_balance_after,
+                            log.reverses_transaction_id,
+                            log.hold_id,
+                            pg_catalog.convert_to(log.client_id, 'UTF8'),
+                            pg_catalog.convert_to(log.idempotency_key, 'UTF8'),
+                            log.part,
+                            pg_catalog.convert_to(log.reference, 'UTF8'),
+                            pg_catalog.convert_to(log.metadata::pg_catalog.text, 'UTF8'),
+                            log.created_at)), ''::pg_catalog.bytea ORDER BY log.transaction_id)
+                       FROM transaction_log AS log
+                      WHERE log.transaction_id > COALESCE(before.last_transaction_id, 0)
+                        AND log.transaction_id <= block.last_transaction_id), ''::pg_catalog.bytea)
+        || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.record_send(ROW(
+                            log.account_event_id,
+                            pg_catalog.convert_to(log.type, 'UTF8'),
+                            log.account_id,
+                            log.hold_id,
+                            log.amount,
+                            pg_catalog.convert_to(log.status_after, 'UTF8'),
+                            log.overdraft_limit_after,
+                            log.held_after,
+                            log.balance_after,
+                            log.after_transaction_id,
+                            pg_catalog.convert_to(log.client_id, 'UTF8'),
+                            pg_catalog.convert_to(log.idempotency_key, 'UTF8'),
+                            log.request_hash,
+                            pg_catalog.convert_to(log.reason, 'UTF8'),
+                            log.created_at)), ''::pg_catalog.bytea ORDER BY log.account_event_id)
+                       FROM account_log AS log
+                      WHERE log.account_event_id > COALESCE(before.last_account_event_id, 0)
+                        AND log.account_event_id <= block.last_account_event_id), ''::pg_catalog.bytea))
  UNION ALL
-SELECT head.last_transaction_id
-     , encode(head.last_hash, 'hex')
+SELECT head.last_block_id
+     , head.last_transaction_id
+     , head.last_account_event_id
+     , pg_catalog.encode(head.last_hash, 'hex')
   FROM (SELECT) AS book
   LEFT JOIN ledger_head AS head ON true
-  LEFT JOIN (SELECT last_transaction_id, hash
+  LEFT JOIN (SELECT block_id, last_transaction_id, last_account_event_id, hash
                FROM ledger_block
-              ORDER BY last_transaction_id DESC
+              ORDER BY block_id DESC
               LIMIT 1) AS block ON true
- WHERE head.last_hash IS DISTINCT FROM COALESCE(block.hash, sha256(''))
-    OR head.last_transaction_id IS DISTINCT FROM COALESCE(block.last_transaction_id, 0);
+ WHERE head.last_hash IS DISTINCT FROM COALESCE(block.hash, pg_catalog.sha256(''))
+    OR head.last_block_id IS DISTINCT FROM COALESCE(block.block_id, 0)
+    OR head.last_transaction_id IS DISTINCT FROM COALESCE(block.last_transaction_id, 0)
+    OR head.last_account_event_id IS DISTINCT FROM COALESCE(block.last_account_event_id, 0);

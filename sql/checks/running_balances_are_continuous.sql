@@ -8,7 +8,7 @@ SELECT account_id
              , transaction_id
              , amount
              , balance_after
-             , lag(balance_after, 1, 0) OVER (PARTITION BY account_id ORDER BY transaction_id) AS balance_before
+             , pg_catalog.lag(balance_after, 1, 0) OVER (PARTITION BY account_id ORDER BY transaction_id) AS balance_before
           FROM (SELECT to_account_id AS account_id, transaction_id, amount, to_balance_after AS balance_after
                   FROM transaction_log
                  UNION ALL

@@ -1,19 +1,20 @@
--- The ids run from 1 to the head without a gap, and time never runs backwards along them.
--- A row is an id before which one is missing or later, or a head that doesn't stand at the end of the log.
+-- The ids of transactions run from 1 to the head without a gap, and time never runs backwards along them.
+-- A row is an id before which one is missing or later, or a head that does not stand at the end of the log.
 SELECT transaction_id
      , previous_id
      , created_at
      , previous_created_at
   FROM (SELECT transaction_id
              , created_at
-             , lag(transaction_id, 1, 0::bigint) OVER (ORDER BY transaction_id) AS previous_id
-             , lag(created_at) OVER (ORDER BY transaction_id) AS previous_created_at
+             , pg_catalog.lag(transaction_id, 1, 0::pg_catalog.int8) OVER by_id AS previous_id
+             , pg_catalog.lag(created_at) OVER by_id AS previous_created_at
           FROM (SELECT transaction_id, created_at
                   FROM transaction_log
                  UNION ALL
                 SELECT head.last_transaction_id + 1, head.last_created_at
                   FROM (SELECT) AS book
-                  LEFT JOIN ledger_head AS head ON true) AS log_and_head) AS neighbours
+                  LEFT JOIN ledger_head AS head ON true) AS log_and_head
+        WINDOW by_id AS (ORDER BY transaction_id)) AS neighbours
  WHERE transaction_id IS DISTINCT FROM previous_id + 1
     OR created_at < previous_created_at
  ORDER BY transaction_id;

@@ -1,0 +1,87 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+
+namespace Banking.Data;
+
+/// <summary>
+/// Brings batches of requests to their answers: one write transaction for all, run again after a fault that passes, and one by
+/// one after a request that breaks it. An answer is given after the commit, never before.
+/// </summary>
+internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerOptions options, ILogger logger)
+{
+    private bool isFailing; // the database, so that those whose time passed in the queue are not tried for as long again
+
+    /// <summary>The last transaction id that this instance has committed.</summary>
+    public long LastTransactionId { get; private set; }
+
+    /// <summary>Answers every request of the batch, but for those that wait for a locked account: it returns these.</summary>
+    public async Task<IReadOnlyList<Pending>> RunAsync(List<Pending> batch, int attempt = 1)
+    {
+        for (; !isFailing || AnswerTheOverdue(batch); attempt++)
+        {
+            using var span = Telemetry.StartShared("write transaction", batch.Select(pending => pending.Span))?.SetTag("banking.attempt", attempt);
+            try
+            {
+                var book = await transaction.RunAsync(batch, isFirstAttempt: attempt == 1);
+                isFailing = false;
+                LastTransactionId = book.LastTransactionId;
+                Telemetry.BatchSize.Record(batch.Count);
+                return batch.FindAll(pending => !pending.Answer());
+            }
+            catch (Exception exception) when (Database.IsTransient(exception))
+            {
+                isFailing = true;
+                span?.SetStatus(ActivityStatusCode.Error).Stop();
+                Telemetry.Retries.Add(1);
+                LogTryingAgain(exception, batch.Count, attempt);
+                // Jitter keeps several instances from coming back in step.
+                var longest = Math.Min(20 << Math.Min(attempt, 5), 500);
+                await Task.Delay(Random.Shared.Next(longest / 2, longest));
+            }
+            catch (Exception exception) when (batch.Count > 1)
+            {
+                // One of them broke the transaction: alone, each gets the answer that is its own.
+                span?.SetStatus(ActivityStatusCode.Error).Stop();
+                LogOneByOne(exception, batch.Count);
+                var waiting = new List<Pending>();
+                foreach (var pending in batch)
+                {
+                    waiting.AddRange(await RunAsync([pending], attempt + 1));
+                }
+
+                return waiting;
+            }
+            catch (Exception exception)
+            {
+                span?.SetStatus(ActivityStatusCode.Error);
+                batch[0].Fail(exception);
+                return [];
+            }
+        }
+
+        return [];
+    }
+
+    /// <summary>Takes out those whose time is up. Whether any are left.</summary>
+    private bool AnswerTheOverdue(List<Pending> batch)
+    {
+        batch.RemoveAll(pending =>
+        {
+            var isOverdue = pending.Waited.TotalSeconds > options.RetrySeconds;
+            if (isOverdue)
+            {
+                pending.Refuse(new(
+                    Refusal.DatabaseUnavailable, "The database did not commit in time. Retry with the same Idempotency-Key; it is applied at most once."));
+            }
+
+            return isOverdue;
+        });
+        return batch.Count > 0;
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests (attempt {Attempt}); it is run again with the same keys.")]
+    private partial void LogTryingAgain(Exception exception, int requests, int attempt);
+
+    [LoggerMessage(LogLevel.Error, "One of {Requests} requests broke their transaction; each is now run alone.")]
+    private partial void LogOneByOne(Exception exception, int requests);
+}

@@ -1,0 +1,86 @@
+namespace Banking.Data;
+
+/// <summary>What sort of answer a refusal is.</summary>
+public enum RefusalKind
+{
+    /// <summary>Nothing has this id.</summary>
+    NotFound,
+
+    /// <summary>The state of what is there forbids it.</summary>
+    Conflict,
+
+    /// <summary>It breaks a rule, whatever the state is.</summary>
+    BrokenRule,
+
+    /// <summary>Nothing was done, and a retry may succeed.</summary>
+    NotNow,
+}
+
+/// <summary>What a refusal says to a client: its kind, its title and, for a retry, after how many seconds.</summary>
+[AttributeUsage(AttributeTargets.Field)]
+public sealed class MeaningAttribute(RefusalKind kind, string title, int retryAfter = 0) : Attribute
+{
+    public RefusalKind Kind => kind;
+
+    public string Title => title;
+
+    public int RetryAfter => retryAfter;
+}
+
+/// <summary>Why something is not done. The member's name in snake_case is the code that clients see.</summary>
+public enum Refusal
+{
+    [Meaning(RefusalKind.NotFound, "There is no such account")]
+    AccountNotFound,
+
+    [Meaning(RefusalKind.NotFound, "There is no such transaction")]
+    TransactionNotFound,
+
+    [Meaning(RefusalKind.Conflict, "The account is frozen")]
+    AccountFrozen,
+
+    [Meaning(RefusalKind.Conflict, "The account is not frozen")]
+    AccountNotFrozen,
+
+    [Meaning(RefusalKind.Conflict, "The account is closed")]
+    AccountClosed,
+
+    [Meaning(RefusalKind.Conflict, "The account's balance is not zero")]
+    AccountNotEmpty,
+
+    [Meaning(RefusalKind.Conflict, "The account has pending holds")]
+    AccountHasHolds,
+
+    [Meaning(RefusalKind.BrokenRule, "The two accounts are one")]
+    SameAccount,
+
+    [Meaning(RefusalKind.BrokenRule, "The accounts are in different currencies")]
+    CurrencyMismatch,
+
+    [Meaning(RefusalKind.BrokenRule, "The amount has more decimals than its currency")]
+    AmountPrecision,
+
+    [Meaning(RefusalKind.BrokenRule, "The available balance does not cover the amount")]
+    InsufficientFunds,
+
+    [Meaning(RefusalKind.BrokenRule, "The balance would grow too large")]
+    BalanceLimitExceeded,
+
+    [Meaning(RefusalKind.BrokenRule, "The account already uses more than the new limit")]
+    LimitBelowUse,
+
+    [Meaning(RefusalKind.BrokenRule, "The key belongs to another request")]
+    IdempotencyKeyReused,
+
+    [Meaning(RefusalKind.NotNow, "The account is locked by another session", retryAfter: 1)]
+    AccountBusy,
+
+    [Meaning(RefusalKind.NotNow, "Too many requests are waiting", retryAfter: 1)]
+    Overloaded,
+
+    [Meaning(RefusalKind.NotNow, "The database can't be reached", retryAfter: 2)]
+    DatabaseUnavailable,
+}
+
+/// <summary>Nothing was done. The detail is a sentence for the client.</summary>
+public sealed record Refused(Refusal Refusal, string Detail);

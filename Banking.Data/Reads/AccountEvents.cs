@@ -1,0 +1,90 @@
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>What can happen to an account beside postings, as the log and the API name it.</summary>
+public static class AccountEventType
+{
+    public const string Opened = "opened";
+    public const string Changed = "changed";
+    public const string Frozen = "frozen";
+    public const string Unfrozen = "unfrozen";
+    public const string Closed = "closed";
+}
+
+/// <summary>A row of the account log: what happened, what it left behind, by whom and why.</summary>
+public sealed record AccountEvent(
+    long AccountEventId,
+    string Type,
+    long AccountId,
+    long? HoldId,
+    decimal? Amount,
+    string StatusAfter,
+    decimal OverdraftLimitAfter,
+    decimal HeldAfter,
+    decimal BalanceAfter,
+    long AfterTransactionId,
+    string ClientId,
+    string? Reason,
+    DateTime CreatedAt);
+
+/// <summary>One page of an account's events, newest first. <c>Next</c> is where the following page starts, or null on the last one.</summary>
+public sealed record AccountEventPage(string Currency, IReadOnlyList<AccountEvent> Events, long? Next);
+
+/// <summary>Reads accounts' events a page at a time.</summary>
+public sealed class AccountEvents(NpgsqlDataSource dataSource)
+{
+    // As one pair, as in History: no other index than (account_id, account_event_id) can serve it.
+    private const string PageSql = """
+        SELECT account_event_id
+             , type
+             , account_id
+             , hold_id
+             , amount
+             , status_after
+             , overdraft_limit_after
+             , held_after
+             , balance_after
+             , after_transaction_id
+             , client_id
+             , reason
+             , created_at
+          FROM account_log
+         WHERE (account_id, account_event_id) < (@account_id, @before)
+           AND account_id >= @account_id
+         ORDER BY account_id DESC, account_event_id DESC
+         LIMIT @rows;
+        """;
+
+    private const string CurrencySql = """
+        SELECT currency
+          FROM account
+         WHERE account_id = @account_id;
+        """;
+
+    /// <summary>At most <paramref name="limit"/> events older than event <paramref name="before"/>, or null where there is no such account.</summary>
+    public Task<AccountEventPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
+        dataSource.ReadAsync((connection, cancellation) => PageAsync(connection, accountId, limit, before, cancellation), cancellationToken);
+
+    private static async Task<AccountEventPage?> PageAsync(
+        NpgsqlConnection connection, long accountId, int limit, long before, CancellationToken cancellationToken)
+    {
+        // One row more than asked for tells whether there is a next page.
+        var parameters = new { account_id = accountId, before, rows = limit + 1 };
+        CommandDefinition Command(string text) => new(text, parameters, commandTimeout: 0, cancellationToken: cancellationToken);
+        if (await connection.ExecuteScalarAsync<string>(Command(CurrencySql)) is not { } currency)
+        {
+            return null;
+        }
+
+        var events = (await connection.QueryAsync<AccountEvent>(Command(PageSql))).AsList();
+        if (events.Count <= limit)
+        {
+            return new(currency, events, Next: null);
+        }
+
+        events.RemoveAt(limit);
+        return new(currency, events, Next: events[^1].AccountEventId);
+    }
+}

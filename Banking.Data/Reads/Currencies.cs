@@ -1,0 +1,62 @@
+using System.Diagnostics;
+using Dapper;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>An ISO 4217 currency. Its numeric code is also the id of its settlement account.</summary>
+public sealed record Currency(string Code, short NumericCode, short MinorUnit)
+{
+    public long SettlementAccountId => NumericCode;
+
+    /// <summary>Whether an amount has no more decimals than the currency.</summary>
+    public bool Fits(decimal amount) => decimal.Round(amount, MinorUnit) == amount;
+}
+
+/// <summary>The book's currencies by code. They never change, but a DBA may add one while a process runs.</summary>
+public sealed class Currencies(NpgsqlDataSource dataSource)
+{
+    private static readonly TimeSpan LeastAge = TimeSpan.FromSeconds(1);
+
+    private volatile Dictionary<string, Currency> byCode = [];
+    private long loadedAt;
+
+    // One without its settlement account can't be posted in, and is not in use yet.
+    private const string LoadSql = """
+        SELECT currency.code
+             , currency.numeric_code
+             , currency.minor_unit
+          FROM currency
+          JOIN account ON account.account_id = currency.numeric_code;
+        """;
+
+    /// <summary>The currency that a client names, or null where the book has none. One that was added since counts a second later at most.</summary>
+    public async ValueTask<Currency?> FindAsync(string code)
+    {
+        if (!byCode.ContainsKey(code) && Stopwatch.GetElapsedTime(Volatile.Read(ref loadedAt)) > LeastAge)
+        {
+            await LoadAsync();
+        }
+
+        return byCode.GetValueOrDefault(code);
+    }
+
+    /// <summary>The currency of a row.</summary>
+    public async ValueTask<Currency> OfAsync(string code)
+    {
+        if (byCode.TryGetValue(code, out var currency))
+        {
+            return currency;
+        }
+
+        await LoadAsync();
+        return byCode.GetValueOrDefault(code) ?? throw new InvalidOperationException($"The currency {code} has no settlement account. See docs/operate.md.");
+    }
+
+    public async Task LoadAsync()
+    {
+        Volatile.Write(ref loadedAt, Stopwatch.GetTimestamp());
+        byCode = await dataSource.UseAsync(async connection =>
+            (await connection.QueryAsync<Currency>(LoadSql)).ToDictionary(currency => currency.Code));
+    }
+}

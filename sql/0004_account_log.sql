@@ -1,0 +1,50 @@
+-- 0004_account_log: everything that happens to an account beside the movement of money.
+--
+-- Why    Who opened, changed, froze or closed an account, when and why, and what that left behind. With transaction_log this
+--        is the whole story of a book: the chain (0006) covers both, so a limit that somebody raises by hand shows.
+--        Rows are only ever added (0007). Their ids have no gaps and follow the order of commits.
+-- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
+-- Undo   DROP TABLE account_log;
+
+CREATE TABLE account_log (
+    account_event_id      bigint        NOT NULL,
+    type                  text          NOT NULL,
+    account_id            bigint        NOT NULL,
+    hold_id               bigint,
+    amount                numeric(19,4),
+    status_after          text          NOT NULL,
+    overdraft_limit_after numeric(19,4) NOT NULL,
+    held_after            numeric(19,4) NOT NULL,
+    balance_after         numeric(19,4) NOT NULL,
+    after_transaction_id  bigint        NOT NULL,
+    -- Sorted by their bytes: an index in the operating system's order may miss a used key after that changes with a release.
+    client_id             text          COLLATE "C" NOT NULL,
+    idempotency_key       text          COLLATE "C" NOT NULL,
+    request_hash          bytea         NOT NULL,
+    reason                text,
+    created_at            timestamptz   NOT NULL,
+
+    CONSTRAINT account_log_pk PRIMARY KEY (account_event_id),
+    -- Exactly once: a request that is sent again finds its key here.
+    CONSTRAINT account_log_key_is_used_once UNIQUE (client_id, idempotency_key),
+    CONSTRAINT account_log_account_exists FOREIGN KEY (account_id) REFERENCES account (account_id),
+    CONSTRAINT account_log_id_is_positive CHECK (account_event_id > 0),
+    CONSTRAINT account_log_type_is_known CHECK (type IN ('opened', 'changed', 'frozen', 'unfrozen', 'closed', 'hold_placed', 'hold_released', 'hold_expired')),
+    CONSTRAINT account_log_hold_events_name_their_hold CHECK ((type LIKE 'hold\_%') = (hold_id IS NOT NULL)),
+    CONSTRAINT account_log_hold_events_have_an_amount CHECK ((hold_id IS NULL) = (amount IS NULL)),
+    CONSTRAINT account_log_amount_is_above_zero CHECK (amount > 0),
+    CONSTRAINT account_log_after_transaction_id_is_not_negative CHECK (after_transaction_id >= 0),
+    CONSTRAINT account_log_key_has_1_to_255_characters CHECK (char_length(idempotency_key) BETWEEN 1 AND 255),
+    CONSTRAINT account_log_request_hash_is_a_sha256 CHECK (octet_length(request_hash) = 32),
+    CONSTRAINT account_log_reason_has_at_most_500_characters CHECK (char_length(reason) <= 500)
+);
+
+-- Serves a page of an account's events, newest first, and the check of what the last one left behind.
+CREATE INDEX account_log_account_idx ON account_log (account_id, account_event_id);
+
+COMMENT ON COLUMN account_log.account_event_id     IS 'From ledger_head: no gaps, in the order of commits.';
+COMMENT ON COLUMN account_log.status_after         IS 'What the event left behind, as the other columns ..._after.';
+COMMENT ON COLUMN account_log.after_transaction_id IS 'The last transaction before the event: it puts the rows of both logs in one order.';
+COMMENT ON COLUMN account_log.client_id            IS 'The caller that asked for it; idempotency keys are its own.';
+COMMENT ON COLUMN account_log.request_hash         IS 'sha256 of the request: a retry is the same request if its hash is.';

@@ -1,0 +1,33 @@
+-- 0005_ledger_head: where the book ends.
+--
+-- Why    Every write transaction locks this one row first and holds it until its commit. So write transactions follow one
+--        another, ids have no gaps and are in the order of commits, and no two transactions can deadlock over accounts.
+--        All ids come from here: nothing else numbers anything. The service writes hundreds of requests in a transaction,
+--        which makes one lock for all of them cheap.
+-- Locks  A new table that nobody uses yet: nothing waits.
+-- Older  Safe: the first version of the service came with this script.
+-- Undo   DROP TABLE ledger_head;
+
+CREATE TABLE ledger_head (
+    only_row              boolean     NOT NULL DEFAULT true,
+    last_block_id         bigint      NOT NULL,
+    last_transaction_id   bigint      NOT NULL,
+    last_account_event_id bigint      NOT NULL,
+    last_account_id       bigint      NOT NULL,
+    last_created_at       timestamptz NOT NULL,
+    last_hash             bytea       NOT NULL,
+
+    CONSTRAINT ledger_head_pk PRIMARY KEY (only_row),
+    CONSTRAINT ledger_head_is_a_single_row CHECK (only_row),
+    CONSTRAINT ledger_head_ids_are_not_negative CHECK (last_block_id >= 0 AND last_transaction_id >= 0 AND last_account_event_id >= 0),
+    CONSTRAINT ledger_head_account_ids_of_customers_start_at_1000 CHECK (last_account_id >= 999),
+    CONSTRAINT ledger_head_last_hash_is_a_sha256 CHECK (octet_length(last_hash) = 32)
+)
+-- One row that changes with every transaction: leave its page to its versions.
+WITH (fillfactor = 10);
+
+COMMENT ON COLUMN ledger_head.last_account_id IS 'The last account id that was given out. It may stand beyond the accounts, never before one.';
+COMMENT ON COLUMN ledger_head.last_hash       IS 'Of the last block (0006); while there is none, sha256 of nothing.';
+
+INSERT INTO ledger_head (last_block_id, last_transaction_id, last_account_event_id, last_account_id, last_created_at, last_hash)
+VALUES (0, 0, 0, 999, clock_timestamp(), sha256(''));

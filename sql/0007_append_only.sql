@@ -1,0 +1,124 @@
+-- 0007_append_only: what is written stays written.
+--
+-- Why    Nobody may change or remove a row of the logs or of their chain, remove an account, a currency or the head, or
+--        change what an account or a currency is.
+--        The triggers fire ALWAYS: for a superuser's plain statement too, and under session_replication_role = replica.
+--        The statement triggers refuse even a statement that would touch no row. The row triggers catch what reaches the
+--        rows by another way (a parent table, logical replication). TRUNCATE has triggers of its own: a distributed
+--        PostgreSQL creates no trigger on its nodes that names TRUNCATE beside other events.
+--        A mistake is corrected by a new posting in the other direction.
+--        checks/protection_is_armed.sql finds a trigger that is missing or switched off.
+-- Locks  SHARE ROW EXCLUSIVE on each table, for an instant: waits for running writes, and writes wait for it.
+-- Older  Safe: the first version of the service came with this script.
+-- Undo   DROP FUNCTION refuse_change() CASCADE;   -- drops the triggers too
+
+CREATE FUNCTION refuse_change() RETURNS trigger
+    LANGUAGE plpgsql SET search_path FROM CURRENT
+AS $body$
+BEGIN
+    RAISE EXCEPTION '% of % refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'restrict_violation'
+            , HINT = 'Money is corrected by posting it back; nothing in the book is rewritten.';
+END;
+$body$;
+
+CREATE TRIGGER transaction_log_statement_is_append_only
+    BEFORE UPDATE OR DELETE ON transaction_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the transaction log is append-only');
+CREATE TRIGGER transaction_log_row_is_append_only
+    BEFORE UPDATE OR DELETE ON transaction_log
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('the transaction log is append-only');
+CREATE TRIGGER transaction_log_is_never_truncated
+    BEFORE TRUNCATE ON transaction_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the transaction log is append-only');
+ALTER TABLE transaction_log
+    ENABLE ALWAYS TRIGGER transaction_log_statement_is_append_only,
+    ENABLE ALWAYS TRIGGER transaction_log_row_is_append_only,
+    ENABLE ALWAYS TRIGGER transaction_log_is_never_truncated;
+
+CREATE TRIGGER account_log_statement_is_append_only
+    BEFORE UPDATE OR DELETE ON account_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the account log is append-only');
+CREATE TRIGGER account_log_row_is_append_only
+    BEFORE UPDATE OR DELETE ON account_log
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('the account log is append-only');
+CREATE TRIGGER account_log_is_never_truncated
+    BEFORE TRUNCATE ON account_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the account log is append-only');
+ALTER TABLE account_log
+    ENABLE ALWAYS TRIGGER account_log_statement_is_append_only,
+    ENABLE ALWAYS TRIGGER account_log_row_is_append_only,
+    ENABLE ALWAYS TRIGGER account_log_is_never_truncated;
+
+CREATE TRIGGER ledger_block_statement_is_append_only
+    BEFORE UPDATE OR DELETE ON ledger_block
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the chain of blocks is append-only');
+CREATE TRIGGER ledger_block_row_is_append_only
+    BEFORE UPDATE OR DELETE ON ledger_block
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('the chain of blocks is append-only');
+CREATE TRIGGER ledger_block_is_never_truncated
+    BEFORE TRUNCATE ON ledger_block
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the chain of blocks is append-only');
+ALTER TABLE ledger_block
+    ENABLE ALWAYS TRIGGER ledger_block_statement_is_append_only,
+    ENABLE ALWAYS TRIGGER ledger_block_row_is_append_only,
+    ENABLE ALWAYS TRIGGER ledger_block_is_never_truncated;
+
+CREATE TRIGGER account_statement_is_never_removed
+    BEFORE DELETE ON account
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('an account is never removed');
+CREATE TRIGGER account_row_is_never_removed
+    BEFORE DELETE ON account
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('an account is never removed');
+CREATE TRIGGER account_is_never_truncated
+    BEFORE TRUNCATE ON account
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('an account is never removed');
+-- They name their columns, so that an update of a balance does not pay for them.
+CREATE TRIGGER account_statement_keeps_its_identity
+    BEFORE UPDATE OF account_id, kind, currency, created_at ON account
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
+CREATE TRIGGER account_row_keeps_its_identity
+    BEFORE UPDATE OF account_id, kind, currency, created_at ON account
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
+ALTER TABLE account
+    ENABLE ALWAYS TRIGGER account_statement_is_never_removed,
+    ENABLE ALWAYS TRIGGER account_row_is_never_removed,
+    ENABLE ALWAYS TRIGGER account_is_never_truncated,
+    ENABLE ALWAYS TRIGGER account_statement_keeps_its_identity,
+    ENABLE ALWAYS TRIGGER account_row_keeps_its_identity;
+
+CREATE TRIGGER currency_statement_is_never_removed
+    BEFORE DELETE ON currency
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
+CREATE TRIGGER currency_row_is_never_removed
+    BEFORE DELETE ON currency
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
+CREATE TRIGGER currency_is_never_truncated
+    BEFORE TRUNCATE ON currency
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
+CREATE TRIGGER currency_statement_keeps_its_identity
+    BEFORE UPDATE OF code, numeric_code, minor_unit ON currency
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
+CREATE TRIGGER currency_row_keeps_its_identity
+    BEFORE UPDATE OF code, numeric_code, minor_unit ON currency
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
+ALTER TABLE currency
+    ENABLE ALWAYS TRIGGER currency_statement_is_never_removed,
+    ENABLE ALWAYS TRIGGER currency_row_is_never_removed,
+    ENABLE ALWAYS TRIGGER currency_is_never_truncated,
+    ENABLE ALWAYS TRIGGER currency_statement_keeps_its_identity,
+    ENABLE ALWAYS TRIGGER currency_row_keeps_its_identity;
+
+CREATE TRIGGER ledger_head_statement_is_never_removed
+    BEFORE DELETE ON ledger_head
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('a book always has its head');
+CREATE TRIGGER ledger_head_row_is_never_removed
+    BEFORE DELETE ON ledger_head
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('a book always has its head');
+CREATE TRIGGER ledger_head_is_never_truncated
+    BEFORE TRUNCATE ON ledger_head
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('a book always has its head');
+ALTER TABLE ledger_head
+    ENABLE ALWAYS TRIGGER ledger_head_statement_is_never_removed,
+    ENABLE ALWAYS TRIGGER ledger_head_row_is_never_removed,
+    ENABLE ALWAYS TRIGGER ledger_head_is_never_truncated;

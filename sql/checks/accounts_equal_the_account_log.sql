@@ -1,0 +1,32 @@
+-- Every account is as its last event left it, its first event is its opening, and its id was given out by the head.
+-- A row is an account whose status, limit or held amount was changed without an event, or that was never opened.
+SELECT account.account_id
+     , account.status
+     , last_event.status_after
+     , account.overdraft_limit
+     , last_event.overdraft_limit_after
+     , account.held
+     , last_event.held_after
+     , first_event.type AS first_event
+     , head.last_account_id
+  FROM account
+  LEFT JOIN ledger_head AS head ON true
+  LEFT JOIN LATERAL (SELECT status_after, overdraft_limit_after, held_after
+                       FROM account_log
+                      WHERE account_log.account_id = account.account_id
+                      ORDER BY account_event_id DESC
+                      LIMIT 1) AS last_event ON true
+  LEFT JOIN LATERAL (SELECT type, created_at
+                       FROM account_log
+                      WHERE account_log.account_id = account.account_id
+                      ORDER BY account_event_id
+                      LIMIT 1) AS first_event ON true
+ WHERE (account.kind = 'customer'
+        AND (account.status IS DISTINCT FROM last_event.status_after
+             OR account.overdraft_limit IS DISTINCT FROM last_event.overdraft_limit_after
+             OR account.held IS DISTINCT FROM last_event.held_after
+             OR first_event.type IS DISTINCT FROM 'opened'
+             OR first_event.created_at IS DISTINCT FROM account.created_at
+             OR account.account_id > head.last_account_id))
+    OR (account.kind = 'settlement' AND last_event.status_after IS NOT NULL)
+ ORDER BY account.account_id;

@@ -1,0 +1,50 @@
+-- The book's tables are what the scripts made: plain tables without rules, row security or inheritance, and every trigger of
+-- 0007_append_only.sql fires always and refuses.
+-- A row is a protection that is missing, or something that stands between a statement and the rows it names.
+SELECT found.object
+     , found.fault
+  FROM (SELECT expected.table_name AS object
+             , CASE WHEN class.relkind IS DISTINCT FROM 'r' OR class.relpersistence <> 'p' THEN 'is not a plain table'
+                    WHEN class.relrowsecurity THEN 'has row security'
+                    WHEN EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = class.oid) THEN 'has a rule'
+                    WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE class.oid IN (inhrelid, inhparent)) THEN 'inherits, or is inherited from'
+               END AS fault
+          FROM (VALUES ('currency'), ('account'), ('transaction_log'), ('account_log'), ('ledger_head'), ('ledger_block')) AS expected (table_name)
+          LEFT JOIN pg_catalog.pg_class AS class ON class.oid = pg_catalog.to_regclass(expected.table_name)
+         UNION ALL
+        SELECT expected.trigger_name
+             , CASE WHEN armed.tgname IS NULL THEN 'is missing on ' || expected.table_name
+                    WHEN armed.tgenabled <> 'A' THEN 'does not fire always'
+                    WHEN armed.tgqual IS NOT NULL THEN 'fires on a condition only'
+                    -- The body of refuse_change, to the letter.
+                    WHEN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(function.prosrc, 'UTF8')), 'hex')
+                         <> 'c78652748eab8cf39acbbfaea4d9bc6c3fba1fc40f6f021e4fbdb7787243bc81' THEN 'does not refuse'
+               END
+          FROM (VALUES ('transaction_log', 'transaction_log_statement_is_append_only'),
+                       ('transaction_log', 'transaction_log_row_is_append_only'),
+                       ('transaction_log', 'transaction_log_is_never_truncated'),
+                       ('account_log', 'account_log_statement_is_append_only'),
+                       ('account_log', 'account_log_row_is_append_only'),
+                       ('account_log', 'account_log_is_never_truncated'),
+                       ('ledger_block', 'ledger_block_statement_is_append_only'),
+                       ('ledger_block', 'ledger_block_row_is_append_only'),
+                       ('ledger_block', 'ledger_block_is_never_truncated'),
+                       ('account', 'account_statement_is_never_removed'),
+                       ('account', 'account_row_is_never_removed'),
+                       ('account', 'account_is_never_truncated'),
+                       ('account', 'account_statement_keeps_its_identity'),
+                       ('account', 'account_row_keeps_its_identity'),
+                       ('currency', 'currency_statement_is_never_removed'),
+                       ('currency', 'currency_row_is_never_removed'),
+                       ('currency', 'currency_is_never_truncated'),
+                       ('currency', 'currency_statement_keeps_its_identity'),
+                       ('currency', 'currency_row_keeps_its_identity'),
+                       ('ledger_head', 'ledger_head_statement_is_never_removed'),
+                       ('ledger_head', 'ledger_head_row_is_never_removed'),
+                       ('ledger_head', 'ledger_head_is_never_truncated')) AS expected (table_name, trigger_name)
+          LEFT JOIN pg_catalog.pg_trigger AS armed
+            ON armed.tgrelid = pg_catalog.to_regclass(expected.table_name)
+           AND armed.tgname = expected.trigger_name
+          LEFT JOIN pg_catalog.pg_proc AS function ON function.oid = armed.tgfoid) AS found
+ WHERE found.fault IS NOT NULL
+ ORDER BY found.object;
