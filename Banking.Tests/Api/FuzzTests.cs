@@ -83,7 +83,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
                 : schemas.Violations(problem, reply.Body).FirstOrDefault();
         }
 
-        if (status >= 500 || (status < 400 && shot.InvalidRequest is not null))
+        if (status >= 500 || (status < 400 && shot.Mistake is not null))
         {
             return $"the status is {status}";
         }
