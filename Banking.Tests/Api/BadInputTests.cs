@@ -16,7 +16,7 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 
     public ValueTask DisposeAsync() => App.DisposeAsync();
 
-    public Task<string?> ContentAsync() => App.ScalarAsync<string>(
+    public Task<string?> ContentAsync() => App.Book.ScalarAsync<string>(
         """
         SELECT concat_ws('; ', string_agg(concat_ws(' ', account_id, owner_name, balance), ', ' ORDER BY account_id)
                              , (SELECT count(*) FROM transaction_log)
@@ -58,7 +58,7 @@ public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : I
         }
 
         own.App.Complaints.Should().BeEmpty();
-        (await own.App.FailedChecksAsync()).Should().BeEmpty();
+        (await own.App.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Theory]

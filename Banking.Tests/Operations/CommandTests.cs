@@ -20,7 +20,7 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("health\n", "health", "--help")]
     public async Task Each_command_explains_itself(string words, params string[] arguments)
     {
-        var run = await Run.ProgramAsync(arguments);
+        var run = await ServiceProcess.RunAsync(arguments);
 
         run.ExitCode.Should().Be(0);
         run.Output.Should().Contain(words);
@@ -35,7 +35,7 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("--port", "health", "--port")]
     public async Task What_it_does_not_know_is_named_and_nothing_is_done(string named, params string[] arguments)
     {
-        var run = await Run.ProgramAsync(arguments, Settings);
+        var run = await ServiceProcess.RunAsync(arguments, Settings);
 
         run.ExitCode.Should().Be(2);
         run.Output.Should().BeEmpty();
@@ -63,7 +63,7 @@ public sealed class CommandTests(TestDatabase database)
     [Fact]
     public async Task A_dry_run_prints_the_sql_that_is_pending_and_changes_nothing()
     {
-        var run = await Run.ProgramAsync(["migrate", "--dry-run"], Settings);
+        var run = await ServiceProcess.RunAsync(["migrate", "--dry-run"], Settings);
 
         run.ExitCode.Should().Be(0, run.Errors);
         foreach (var script in Directory.EnumerateFiles(Scripts, "*.sql"))
@@ -77,9 +77,9 @@ public sealed class CommandTests(TestDatabase database)
     [Fact]
     public async Task Migrate_applies_what_is_pending_once()
     {
-        var first = await Run.ProgramAsync(["migrate"], Settings);
-        var second = await Run.ProgramAsync(["migrate"], Settings);
-        var dry = await Run.ProgramAsync(["migrate", "--dry-run"], Settings);
+        var first = await ServiceProcess.RunAsync(["migrate"], Settings);
+        var second = await ServiceProcess.RunAsync(["migrate"], Settings);
+        var dry = await ServiceProcess.RunAsync(["migrate", "--dry-run"], Settings);
 
         first.Should().Be(new Run(0, string.Concat(Names.Select(name => $"Applied {name}.\n")), ""));
         second.Should().Be(new Run(0, "", ""));
@@ -92,7 +92,7 @@ public sealed class CommandTests(TestDatabase database)
     public async Task Only_the_owner_may_migrate_but_others_see_what_is_pending()
     {
         var role = $"reader_{Guid.NewGuid():N}";
-        (await Run.ProgramAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
+        (await ServiceProcess.RunAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
         await using var owner = NpgsqlDataSource.Create(database.ConnectionString);
         await using var session = await owner.OpenConnectionAsync();
         await session.ExecuteAsync($"""
@@ -103,8 +103,8 @@ public sealed class CommandTests(TestDatabase database)
             """);
         var asReader = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = role, Password = "of no use outside this test" };
 
-        var dry = await Run.ProgramAsync(["migrate", "--dry-run"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
-        var real = await Run.ProgramAsync(["migrate"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
+        var dry = await ServiceProcess.RunAsync(["migrate", "--dry-run"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
+        var real = await ServiceProcess.RunAsync(["migrate"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
 
         dry.ExitCode.Should().Be(0, dry.Errors);
         dry.Output.Should().Contain(Names[^1]).And.NotContain(Names[0]);
@@ -116,7 +116,7 @@ public sealed class CommandTests(TestDatabase database)
     [Fact]
     public async Task Migrate_says_why_it_can_not()
     {
-        var run = await Run.ProgramAsync(
+        var run = await ServiceProcess.RunAsync(
             ["migrate"], ("ConnectionStrings__Banking", $"Host=127.0.0.1;Port={Ports.Free()};Username=banking"), ("Banking__StartSeconds", "0"));
 
         run.ExitCode.Should().Be(1);
