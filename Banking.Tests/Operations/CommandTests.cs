@@ -1,5 +1,4 @@
 using System.Net;
-using Dapper;
 using FluentAssertions;
 using Npgsql;
 
@@ -93,9 +92,8 @@ public sealed class CommandTests(TestDatabase database)
     {
         var role = $"reader_{Guid.NewGuid():N}";
         (await ServiceProcess.RunAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
-        await using var owner = NpgsqlDataSource.Create(database.ConnectionString);
-        await using var session = await owner.OpenConnectionAsync();
-        await session.ExecuteAsync($"""
+        await using var owner = new BookInspector(database.ConnectionString, schema);
+        await owner.ExecuteAsync($"""
             CREATE ROLE {role} LOGIN PASSWORD 'of no use outside this test';
             GRANT USAGE ON SCHEMA {schema} TO {role};
             GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
@@ -110,7 +108,7 @@ public sealed class CommandTests(TestDatabase database)
         dry.Output.Should().Contain(Names[^1]).And.NotContain(Names[0]);
         real.ExitCode.Should().Be(1);
         real.Errors.Should().Contain("Can't migrate: 42501: permission denied").And.Contain("ConnectionStrings__Migrations").And.NotContain("   at ");
-        await session.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
+        await owner.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
     }
 
     [Fact]
@@ -129,8 +127,7 @@ public sealed class CommandTests(TestDatabase database)
 
     private async Task<long> SchemasAsync()
     {
-        await using var sql = NpgsqlDataSource.Create(database.ConnectionString);
-        await using var session = await sql.OpenConnectionAsync();
-        return await session.ExecuteScalarAsync<long>("SELECT count(*) FROM pg_namespace WHERE nspname = @schema;", new { schema });
+        await using var sql = new BookInspector(database.ConnectionString, schema);
+        return await sql.ScalarAsync<long>("SELECT count(*) FROM pg_namespace WHERE nspname = @schema;", new { schema });
     }
 }

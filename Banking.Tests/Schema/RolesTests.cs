@@ -1,5 +1,4 @@
 using System.Net;
-using Dapper;
 using FluentAssertions;
 using Npgsql;
 
@@ -95,11 +94,9 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     [InlineData("SET session_replication_role = replica;")]
     public async Task That_role_changes_neither_the_log_nor_the_schema(string statement)
     {
-        await using var sql = NpgsqlDataSource.Create(
-            new NpgsqlConnectionStringBuilder(book.ConnectionString) { SearchPath = book.Owner.Book.Schema, Pooling = false });
-        await using var session = await sql.OpenConnectionAsync();
+        await using var asRole = new BookInspector(book.ConnectionString, book.Owner.Book.Schema);
 
-        var attempt = () => session.ExecuteAsync(statement);
+        var attempt = () => asRole.ExecuteAsync(statement);
 
         (await attempt.Should().ThrowAsync<PostgresException>()).Which.SqlState.Should().Be(PostgresErrorCodes.InsufficientPrivilege);
     }

@@ -25,7 +25,7 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
         """);
 }
 
-public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
+public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
 {
     private static readonly Dictionary<string, InvalidRequest> ByName = InvalidRequests.All().ToDictionary(invalid => invalid.Name);
 

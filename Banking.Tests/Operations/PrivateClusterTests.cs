@@ -7,7 +7,7 @@ using FluentAssertions;
 namespace Banking.Tests;
 
 /// <summary>The program as a newcomer starts it: a process of its own, with a PostgreSQL of its own.</summary>
-public sealed class EmbeddedTests : IAsyncDisposable
+public sealed class PrivateClusterTests : IAsyncDisposable
 {
     private readonly string folder = Path.Combine(Path.GetTempPath(), $"cb-{Guid.NewGuid().ToString("N")[..8]}");
     private readonly List<ServiceProcess> services = [];
