@@ -191,7 +191,8 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         return keeper;
     }
 
-    private static string? FindBinaries()
+    /// <summary>The folder of the PostgreSQL server binaries: the path's, else the newest that is installed; null where there are none.</summary>
+    public static string? FindBinaries()
     {
         var onPath = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
             .Select(folder => new FileInfo(Path.Combine(folder, "postgres")))

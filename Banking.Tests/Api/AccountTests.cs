@@ -54,7 +54,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         reply.ShouldBeCreated();
         reply["owner_name"].Should().Be(name);
         (await bank.GetAsync(reply.Headers.Location!.ToString()))["owner_name"].Should().Be(name);
-        (await bank.ScalarAsync<string>("SELECT owner_name FROM account WHERE account_id = @id", new { id = reply.Id("account_id") })).Should().Be(name);
+        (await bank.Book.ScalarAsync<string>("SELECT owner_name FROM account WHERE account_id = @id", new { id = reply.Id("account_id") })).Should().Be(name);
     }
 
     [Theory]
@@ -107,7 +107,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
             "/api/create_account", new Dictionary<string, string> { ["owner_name"] = name, ["currency"] = currency, [member] = amount });
 
         reply.ShouldBeProblem(422, "amount_precision");
-        (await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = @name", new { name })).Should().Be(0);
+        (await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = @name", new { name })).Should().Be(0);
     }
 
     [Fact]

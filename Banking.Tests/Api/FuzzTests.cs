@@ -27,13 +27,13 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
         var document = (await bank.GetAsync("/openapi/v1.json")).Body;
         var (schemas, operations) = (new JsonSchema(document), Operation.In(document));
         long[] accounts = [await bank.OpenAsync("1000"), await bank.OpenAsync("1000", overdraftLimit: "50"), await bank.OpenAsync("9", "JPY"), await bank.OpenAsync("5")];
-        await bank.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @frozen;", new { frozen = accounts[3] });
+        await bank.Book.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @frozen;", new { frozen = accounts[3] });
         var (answers, complaints) = (new ConcurrentDictionary<string, int>(), new ConcurrentQueue<string>());
 
         for (var phase = 0; phase < phases; phase++)
         {
             var broken = phase % 2 == 1;
-            var before = await bank.ScalarAsync<string>(BooksSql);
+            var before = await bank.Book.ScalarAsync<string>(BooksSql);
 
             await Parallel.ForEachAsync(
                 Enumerable.Range(phase * requestsInEach, requestsInEach),
@@ -53,11 +53,11 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
             complaints.Should().BeEmpty();
             if (broken)
             {
-                (await bank.ScalarAsync<string>(BooksSql)).Should().Be(before, "broken requests change nothing");
+                (await bank.Book.ScalarAsync<string>(BooksSql)).Should().Be(before, "broken requests change nothing");
             }
         }
 
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
         bank.Complaints.Should().NotContain(complaint => !complaint.StartsWith("Warning", StringComparison.Ordinal));
         foreach (var operation in operations)
         {
@@ -83,7 +83,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
                 : schemas.Violations(problem, reply.Body).FirstOrDefault();
         }
 
-        if (status >= 500 || (status < 400 && shot.InvalidRequest is not null))
+        if (status >= 500 || (status < 400 && shot.Mistake is not null))
         {
             return $"the status is {status}";
         }

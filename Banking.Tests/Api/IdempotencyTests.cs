@@ -39,7 +39,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
         var first = await bank.PostAsync("/api/create_account", body, key);
         var account = first.Id("account_id");
         await bank.DepositAsync(account, "5");
-        await bank.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @account", new { account });
+        await bank.Book.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @account", new { account });
 
         var again = await bank.PostAsync("/api/create_account", body, key);
 
@@ -55,7 +55,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     {
         var (body, key) = (new { owner_name = "Someone", overdraft_limit = "20" }, NewKey());
         var first = await bank.PostAsync("/api/create_account", body, key);
-        await bank.ExecuteAsync($"UPDATE account SET {change} WHERE account_id = @id", new { id = first.Id("account_id") });
+        await bank.Book.ExecuteAsync($"UPDATE account SET {change} WHERE account_id = @id", new { id = first.Id("account_id") });
 
         var again = await bank.PostAsync("/api/create_account", body, key);
 
@@ -162,7 +162,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     {
         var (account, key) = (await bank.OpenAsync("10"), NewKey());
         var first = await bank.WithdrawAsync(account, "10", key);
-        await bank.ExecuteAsync("UPDATE account SET status = 'closed' WHERE account_id = @account", new { account });
+        await bank.Book.ExecuteAsync("UPDATE account SET status = 'closed' WHERE account_id = @account", new { account });
 
         var again = await bank.WithdrawAsync(account, "10", key);
 
@@ -248,7 +248,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
         replies.Should().OnlyContain(reply => (int)reply.Status == 201);
         replies.Select(reply => reply.Text).Distinct().Should().ContainSingle();
         replies.Count(reply => reply.Replayed).Should().Be(19);
-        (await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = @name", new { name })).Should().Be(1);
+        (await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = @name", new { name })).Should().Be(1);
     }
 
     [Fact]

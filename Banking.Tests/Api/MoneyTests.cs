@@ -54,7 +54,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
         (await own.WithdrawAsync(account, unit)).ShouldBeCreated();
         (await own.DepositAsync(account, unit))["to_balance_after"].Should().Be(largest);
         (await own.WithdrawAsync(account, largest)).ShouldBeCreated();
-        (await own.FailedChecksAsync()).Should().BeEmpty();
+        (await own.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -93,7 +93,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     public async Task Every_currency_has_up_to_four_digits_and_an_account_for_its_smallest_unit()
     {
         await using var own = new BankingApp(database);
-        var currencies = await own.ScalarAsync<string[]>("SELECT array_agg(code || ' ' || minor_unit ORDER BY code) FROM currency");
+        var currencies = await own.Book.ScalarAsync<string[]>("SELECT array_agg(code || ' ' || minor_unit ORDER BY code) FROM currency");
         currencies.Should().HaveCountGreaterThan(150);
 
         await Task.WhenAll(currencies!.Select(async currency =>
@@ -111,6 +111,6 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
             }
         }));
 
-        (await own.FailedChecksAsync()).Should().BeEmpty();
+        (await own.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 }

@@ -114,7 +114,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         (await own.TransferAsync(one, other, "0.01")).ShouldBeProblem(422, "insufficient_funds");
         (await own.WithdrawAsync(other, "151.01")).ShouldBeCreated();
 
-        (await own.FailedChecksAsync()).Should().BeEmpty();
+        (await own.Book.FailedChecksAsync()).Should().BeEmpty();
         own.Complaints.Should().BeEmpty();
     }
 
@@ -179,7 +179,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         (await own.BalanceAsync(full)).Should().Be(Most);
         (await own.HistoryAsync(full)).Should().ContainSingle();
         (await own.HistoryAsync(lender)).Should().BeEmpty();
-        (await own.FailedChecksAsync()).Should().BeEmpty();
+        (await own.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -194,7 +194,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
 
         (await own.BalanceAsync(840)).Should().Be($"-{Most}");
         (await own.HistoryAsync(empty)).Should().BeEmpty();
-        (await own.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = 'Nobody'")).Should().Be(0);
+        (await own.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = 'Nobody'")).Should().Be(0);
         (await own.DepositAsync(await own.OpenAsync(currency: "EUR"), "0.01")).ShouldBeCreated();
     }
 
@@ -204,7 +204,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     public async Task An_account_that_is_not_active_takes_and_gives_nothing(string status)
     {
         var (barred, other) = (await bank.OpenAsync("100"), await bank.OpenAsync("100"));
-        await bank.ExecuteAsync("UPDATE account SET status = @status WHERE account_id = @barred", new { status, barred });
+        await bank.Book.ExecuteAsync("UPDATE account SET status = @status WHERE account_id = @barred", new { status, barred });
 
         await IsRefusedAsync(409, $"account_{status}", () => bank.DepositAsync(barred, "1"), barred);
         await IsRefusedAsync(409, $"account_{status}", () => bank.WithdrawAsync(barred, "1"), barred);
@@ -306,7 +306,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         (await BooksAsync(accounts)).Should().Be(before);
     }
 
-    private Task<string?> BooksAsync(long[] accounts) => bank.ScalarAsync<string>(
+    private Task<string?> BooksAsync(long[] accounts) => bank.Book.ScalarAsync<string>(
         """
         SELECT string_agg(concat_ws(' ', account_id, balance, (SELECT count(*)
                                                                  FROM transaction_log

@@ -12,7 +12,7 @@ public sealed class TransactionTests(SharedBank shared) : IClassFixture<SharedBa
         var (from, to) = (await bank.OpenAsync("10"), await bank.OpenAsync());
         var posted = await bank.TransferAsync(from, to, "1");
         await bank.TransferAsync(from, to, "2");
-        await bank.ExecuteAsync("UPDATE account SET status = 'closed' WHERE account_id = @from", new { from });
+        await bank.Book.ExecuteAsync("UPDATE account SET status = 'closed' WHERE account_id = @from", new { from });
 
         var reply = await bank.GetAsync($"/api/get_one_transaction?transaction_id={posted["transaction_id"]}");
 

@@ -1,8 +1,5 @@
 using System.Net;
-using Banking.Data;
-using Dapper;
 using FluentAssertions;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Banking.Tests;
 
@@ -86,15 +83,15 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         posted.Should().HaveCount(202);
         posted.Count(reply => reply.Replayed).Should().Be(1, "of the two with one key only the second is a replay");
         replies.Except(posted).Should().HaveCount(50).And.OnlyContain(reply => reply.Code == "insufficient_funds");
-        (await bank.ScalarAsync<long>(AllDone)).Should().Be(2 + 1 + 201);
-        (await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';")).Should().Be(3 + 50);
+        (await bank.Book.ScalarAsync<long>(AllDone)).Should().Be(2 + 1 + 201);
+        (await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';")).Should().Be(3 + 50);
         (await bank.BalanceAsync(one)).Should().Be("51.00");
         (await bank.BalanceAsync(other)).Should().Be("157.00");
         var again = await Task.WhenAll(
             bank.DepositAsync(one, "1", "deposit-2"), bank.TransferAsync(one, other, "1", "transfer-2"), SendAsync(bank, Verb.CreateAccount, one, other, "open-2"));
         again.Should().OnlyContain(reply => reply.Replayed);
         again.Select(reply => reply.Text).Should().BeSubsetOf(replies.Select(reply => reply.Text));
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -112,15 +109,15 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         }
 
         proxy.Faults.Should().BeGreaterThan(8, "each was tried again and again");
-        (await bank.ScalarAsync<long>(AllDone)).Should().Be(2);
+        (await bank.Book.ScalarAsync<long>(AllDone)).Should().Be(2);
         proxy.Break([]);
         foreach (var verb in Enum.GetValues<Verb>())
         {
             (await SendAsync(bank, verb, one, other, $"{verb}")).ShouldBeCreated();
         }
 
-        (await bank.ScalarAsync<long>(AllDone)).Should().Be(6);
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.ScalarAsync<long>(AllDone)).Should().Be(6);
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Theory]
@@ -144,8 +141,8 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
             posted.ShouldBeCreated(replayed: true);
         }
 
-        (await bank.ScalarAsync<long>(AllDone)).Should().Be(6);
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.ScalarAsync<long>(AllDone)).Should().Be(6);
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     private BankingApp Open(params (string, string)[] settings) =>
@@ -160,9 +157,9 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
     };
 
     private static async Task<(long Postings, long Head, long Accounts)> EffectsAsync(BankingApp bank) => (
-        await bank.ScalarAsync<long>(AllDone),
-        await bank.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"),
-        await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';"));
+        await bank.Book.ScalarAsync<long>(AllDone),
+        await bank.Book.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"),
+        await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';"));
 
     /// <summary>Of this call there is exactly one effect: the one that was answered.</summary>
     private static async Task ThereIsOneAsync(
@@ -188,35 +185,21 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
             (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply["transaction_id"]}")).Text.Should().Be(reply.Text);
         }
 
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     /// <summary>Sends a first request, which waits for the head, and then the others, which wait behind it; lets go when all wait, and breaks what the others commit.</summary>
     private async Task<(Reply First, List<Task<Reply>> Waiting)> HeldAsync(
         BankingApp bank, Func<Task<Reply>> first, Func<List<Task<Reply>>> others, Fault[] faults)
     {
-        await using var session = await bank.SessionAsync();
-        await using var transaction = await session.BeginTransactionAsync();
-        await session.ExecuteAsync("SELECT FROM ledger_head FOR UPDATE;", transaction: transaction);
+        await using var head = await bank.Book.HoldHeadAsync();
         var reply = first();
-        await UntilAsync(bank, async () => await bank.ScalarAsync<bool>(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE @holder = ANY (pg_blocking_pids(pid)));", new { holder = session.ProcessID }));
+        await head.BlocksAsync();
         var waiting = others();
-        var ledger = bank.Services.GetRequiredService<Ledger>();
-        await UntilAsync(bank, () => Task.FromResult(ledger.Waiting == waiting.Count + 1));
+        await bank.QueuedAsync(waiting.Count + 1);
         proxy.Break(faults, spared: 1);
-        await transaction.RollbackAsync();
+        await head.DisposeAsync();
         return (await reply, waiting);
-    }
-
-    private static async Task UntilAsync(BankingApp bank, Func<Task<bool>> condition)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(8));
-        while (!await condition())
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-            await bank.ScalarAsync<int>("SELECT 1;");
-        }
     }
 
     public ValueTask DisposeAsync() => proxy.DisposeAsync();

@@ -87,13 +87,9 @@ public sealed class FailoverTests
     private static async Task UseStandbyAsync(PostgresServer primary)
     {
         await using var sql = new BookInspector(primary.ConnectionString, "public");
-        await sql.ScalarAsync<string>("ALTER SYSTEM SET synchronous_standby_names = '*';");
-        await sql.ScalarAsync<bool>("SELECT pg_reload_conf();");
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (!await sql.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync');"))
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
+        await sql.ExecuteAsync("ALTER SYSTEM SET synchronous_standby_names = '*';");
+        await sql.ExecuteAsync("SELECT pg_reload_conf();");
+        await Wait.UntilAsync(() => sql.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync');"));
     }
 
     private static string BothOf(PostgresServer primary, PostgresServer standby) =>

@@ -164,14 +164,13 @@ public sealed class LimitsTests(TestDatabase database)
         }
 
         clients[0].Dispose();
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
-        for (var served = false; !served;)
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-            using var next = await ConnectAsync(bank);
-            served = await ServedAsync(next);
-        }
-
+        await Wait.UntilAsync(
+            async () =>
+            {
+                using var next = await ConnectAsync(bank);
+                return await ServedAsync(next);
+            },
+            seconds: 10);
         clients.ForEach(client => client.Dispose());
 
         static async Task<bool> ServedAsync(TcpClient client)
@@ -201,12 +200,8 @@ public sealed class LimitsTests(TestDatabase database)
         ShouldBeLimited(refused);
         (await other.GetAsync($"/api/get_one_account?account_id={account}")).StatusCode.Should().Be(HttpStatusCode.OK);
         (await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.GetAsync("/health/ready")))).Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
-        (await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(50 - refused.Count);
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(5));
-        while ((await bank.DepositAsync(account, "1")).Status != HttpStatusCode.Created)
-        {
-            await Task.Delay(100, deadline.Token);
-        }
+        (await bank.Book.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(50 - refused.Count);
+        await Wait.UntilAsync(async () => (await bank.DepositAsync(account, "1")).Status == HttpStatusCode.Created, seconds: 5);
     }
 
     [Theory]
@@ -318,7 +313,7 @@ public sealed class LimitsTests(TestDatabase database)
         while (!mischief.IsCompleted);
 
         await mischief;
-        (await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(served);
+        (await bank.Book.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(served);
     }
 
     private static async Task<TcpClient> ConnectAsync(BankingApp bank, int receiveBuffer = 65_536)

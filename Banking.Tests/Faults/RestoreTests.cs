@@ -13,7 +13,7 @@ public sealed class RestoreTests
         var account = await service.OpenAsync("100");
         await using var restored = await PostgresServer.BackUpAsync(primary);
         (await service.DepositAsync(account, "1", "after-the-backup")).ShouldBeCreated();
-        var kept = await HeadAsync(service);
+        var kept = await service.HeadAsync();
         await ArchiveAsync(primary);
         await primary.CrashAsync();
 
@@ -39,7 +39,7 @@ public sealed class RestoreTests
         await using var sql = new BookInspector(primary.ConnectionString, "banking");
         var point = await sql.ScalarAsync<string>("SELECT clock_timestamp()::text;");
         (await service.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
-        var kept = await HeadAsync(service);
+        var kept = await service.HeadAsync();
         await ArchiveAsync(primary);
         await primary.CrashAsync();
 
@@ -52,7 +52,7 @@ public sealed class RestoreTests
         await using var again = await ServeAsync(restored);
         (await again.DepositAsync(account, "1", "before-the-point")).ShouldBeCreated(replayed: true);
         (await again.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
-        (await again.GetAsync($"/api/get_one_account?account_id={account}"))["balance"].Should().Be("103.00");
+        (await again.BalanceAsync(account)).Should().Be("103.00");
     }
 
     private static async Task<ServiceProcess> ServeAsync(PostgresServer server)
@@ -62,24 +62,15 @@ public sealed class RestoreTests
         return service;
     }
 
-    private static async Task<string> HeadAsync(ServiceProcess service)
-    {
-        var head = await service.GetAsync("/api/audit_head");
-        return $"{head.Id("transaction_id")}:{head["hash"]}";
-    }
-
     /// <summary>Closes the log's segment, and returns when it is archived.</summary>
     private static async Task ArchiveAsync(PostgresServer server)
     {
         await using var sql = new BookInspector(server.ConnectionString, "public");
         var segment = await sql.ScalarAsync<string>("SELECT pg_walfile_name(pg_switch_wal());");
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (!await sql.ScalarAsync<bool>("SELECT COALESCE(last_archived_wal >= @segment, false) FROM pg_stat_archiver;", new { segment }))
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
+        await Wait.UntilAsync(() =>
+            sql.ScalarAsync<bool>("SELECT COALESCE(last_archived_wal >= @segment, false) FROM pg_stat_archiver;", new { segment }));
     }
 
     private static Task<Run> VerifyAsync(PostgresServer server, string kept) =>
-        Run.ProgramAsync(["verify", "--against", kept], ("ConnectionStrings__Banking", server.ConnectionString), ("Banking__Schema", "banking"));
+        ServiceProcess.RunAsync(["verify", "--against", kept], ("ConnectionStrings__Banking", server.ConnectionString), ("Banking__Schema", "banking"));
 }

@@ -55,14 +55,10 @@ public sealed class RollingRestartTests(TestDatabase database)
         one.Errors.Concat(other.Errors).Should().BeEmpty();
 
         // Both are in turn, and have served more since.
-        async Task ServedAsync(ServiceProcess instance)
+        Task ServedAsync(ServiceProcess instance)
         {
-            using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
             var (before, since) = (replies.Count, replies.Count(served => served.By == instance));
-            while (failures.IsEmpty && (replies.Count < before + 200 || replies.Count(served => served.By == instance) < since + 50))
-            {
-                await Task.Delay(50, deadline.Token);
-            }
+            return Wait.UntilAsync(() => !failures.IsEmpty || (replies.Count >= before + 200 && replies.Count(served => served.By == instance) >= since + 50));
         }
     }
 

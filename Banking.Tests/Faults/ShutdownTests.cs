@@ -27,7 +27,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     {
         await service.StartAsync();
         var account = await service.OpenAsync();
-        await using var head = await book.HoldAsync(BookInspector.HeadSql);
+        await using var head = await book.HoldHeadAsync();
         var queued = await QueuedAsync(account);
 
         await service.TerminateAsync();
@@ -47,10 +47,10 @@ public sealed class ShutdownTests : IAsyncDisposable
     [Fact]
     public async Task After_the_longest_draining_there_is_still_time_for_those_who_wait()
     {
-        await using var patient = new ServiceProcess(database.ConnectionString, service.Book, ("Banking__DrainSeconds", "5"));
+        await using var patient = new ServiceProcess(database.ConnectionString, service.Schema, ("Banking__DrainSeconds", "5"));
         await patient.StartAsync();
         var account = await patient.OpenAsync();
-        await using var head = await book.HoldAsync(BookInspector.HeadSql);
+        await using var head = await book.HoldHeadAsync();
         var waiting = patient.DepositAsync(account, "1");
 
         await patient.TerminateAsync();
@@ -83,7 +83,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     {
         await service.StartAsync();
         var account = await service.OpenAsync("5");
-        await using var head = await book.HoldAsync(BookInspector.HeadSql);
+        await using var head = await book.HoldHeadAsync();
         var queued = await QueuedAsync(account);
 
         await service.TerminateAsync();
@@ -124,7 +124,7 @@ public sealed class ShutdownTests : IAsyncDisposable
         var replies = new List<Reply>();
         for (var round = 0; round < 300; round++)
         {
-            replies.Add(await service.PostAsync("/api/transaction", new { from_account_id = one, to_account_id = other, amount = "1" }, $"key-{round}"));
+            replies.Add(await service.TransferAsync(one, other, "1", $"key-{round}"));
         }
 
         replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
@@ -132,7 +132,7 @@ public sealed class ShutdownTests : IAsyncDisposable
         replies.Where((reply, round) => round % 3 == 2).Should().Contain(reply => reply.Replayed, "whoever was served before it hung up was served");
         TestContext.Current.TestOutputHelper?.WriteLine(
             $"Posted, of 100 each that hung up at the end: {replies.Where((_, round) => round % 3 == 1).Count(reply => reply.Replayed)}; later: {replies.Where((_, round) => round % 3 == 2).Count(reply => reply.Replayed)}.");
-        (await service.GetAsync($"/api/get_one_account?account_id={other}"))["balance"].Should().Be("1400.00");
+        (await service.BalanceAsync(other)).Should().Be("1400.00");
         (await book.PostingsAsync()).Should().HaveCount(402).And.OnlyHaveUniqueItems(posting => posting.IdempotencyKey);
         (await book.FailedChecksAsync()).Should().BeEmpty();
         service.Errors.Should().BeEmpty();
@@ -143,7 +143,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     {
         await service.StartAsync();
         var account = await service.OpenAsync();
-        await using var head = await book.HoldAsync(BookInspector.HeadSql);
+        await using var head = await book.HoldHeadAsync();
         var clients = new List<(TcpClient Client, int Round, Task<int> Answer)>();
         for (var round = 0; round < Waiting + 20; round++)
         {
@@ -198,14 +198,8 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     /// <summary>Returns when nobody new is let in.</summary>
-    private static async Task RefusedAsync(ServiceProcess service)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(10));
-        while (await NewcomerAsync(service, "GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is not null)
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
-    }
+    private static Task RefusedAsync(ServiceProcess service) => Wait.UntilAsync(
+        async () => await NewcomerAsync(service, "GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is null, seconds: 10);
 
     /// <summary>What a client with a new connection is answered; null where it is refused.</summary>
     private static async Task<string?> NewcomerAsync(ServiceProcess service, string request)

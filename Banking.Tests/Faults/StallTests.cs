@@ -33,7 +33,7 @@ public sealed class StallTests(TestDatabase database)
         await service.StartAsync();
         var account = await service.OpenAsync();
         var idle = service.Megabytes("VmRSS");
-        await using var head = await book.HoldAsync(BookInspector.HeadSql);
+        await using var head = await book.HoldHeadAsync();
 
         var sent = new ConcurrentQueue<Task<string>>();
         await Parallel.ForEachAsync(Enumerable.Range(0, Clients), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, cancellation) =>
@@ -93,7 +93,7 @@ public sealed class StallTests(TestDatabase database)
         }
 
         (await bank.BalanceAsync(account)).Should().Be("14.00");
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     /// <summary>200 requests a second, whatever becomes of those before, one in twenty of them for a held account: how long the others took.</summary>
@@ -101,7 +101,6 @@ public sealed class StallTests(TestDatabase database)
     {
         await using var bank = new BankingApp(
             database, null, ("Banking:AccountBusySeconds", "4"), ("Banking:RetrySeconds", "3")); // the latter is no matter, as the database answers
-        await using var book = new BookInspector(database.ConnectionString, bank.Book);
         var held = await bank.OpenAsync("1000");
         var others = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.OpenAsync("1000000")));
         for (var i = 0; i < 200; i++)
@@ -109,7 +108,7 @@ public sealed class StallTests(TestDatabase database)
             await bank.TransferAsync(others[i % 20], others[(i + 1) % 20], "1");
         }
 
-        await using var forgotten = await book.HoldAsync("SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
+        await using var forgotten = await bank.Book.HoldAsync("SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
         var (busy, free) = (new List<Task<(Reply Reply, TimeSpan Took)>>(), new List<Task<(Reply Reply, TimeSpan Took)>>());
         using var load = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since).TotalSeconds < seconds; await load.WaitForNextTickAsync())
@@ -135,7 +134,7 @@ public sealed class StallTests(TestDatabase database)
             && answer.Reply.Headers.RetryAfter != null && answer.Took >= TimeSpan.FromSeconds(4));
         await forgotten.DisposeAsync();
         (await bank.WithdrawAsync(held, "1000")).ShouldBeCreated();
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
         bank.Complaints.Should().BeEmpty();
 
         var latencies = posted.Select(answer => answer.Took).Order().ToList();

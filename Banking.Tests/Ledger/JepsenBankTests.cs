@@ -37,7 +37,7 @@ public sealed class JepsenBankTests(TestDatabase database, ITestOutputHelper out
     private async Task WatchAsync(TimeSpan time)
     {
         await using var first = new BankingApp(database);
-        await using var second = new BankingApp(database, first.Book);
+        await using var second = new BankingApp(database, first.Book.Schema);
         var accounts = await Task.WhenAll(Enumerable.Range(0, Accounts).Select(_ => first.OpenAsync("100", overdraftLimit: $"{Limit}")));
         var (made, refused, snapshots, reads) = (0, 0, 0, 0);
         using var over = new CancellationTokenSource(time);
@@ -58,7 +58,7 @@ public sealed class JepsenBankTests(TestDatabase database, ITestOutputHelper out
         {
             while (!over.IsCancellationRequested)
             {
-                (await second.ScalarAsync<string>(SnapshotSql, new { accounts })).Should().Be($"{Accounts * 100}.0000 0 0 0");
+                (await second.Book.ScalarAsync<string>(SnapshotSql, new { accounts })).Should().Be($"{Accounts * 100}.0000 0 0 0");
                 Interlocked.Increment(ref snapshots);
             }
         });
@@ -81,10 +81,10 @@ public sealed class JepsenBankTests(TestDatabase database, ITestOutputHelper out
         }
 
         total.Should().Be(Accounts * 100);
-        (await first.ScalarAsync<long>("SELECT count(*) FROM transaction_log;")).Should().Be(Accounts + made);
+        (await first.Book.ScalarAsync<long>("SELECT count(*) FROM transaction_log;")).Should().Be(Accounts + made);
         new[] { made, refused, snapshots, reads }.Should().NotContain(0);
         first.Complaints.Concat(second.Complaints).Should().BeEmpty();
-        (await first.FailedChecksAsync()).Should().BeEmpty();
+        (await first.Book.FailedChecksAsync()).Should().BeEmpty();
         output.WriteLine($"{made} transfers, {refused} refused, {snapshots} snapshots, {reads} balances read");
     }
 

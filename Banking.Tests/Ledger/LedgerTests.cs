@@ -1,5 +1,4 @@
 using System.Net;
-using Banking.Data;
 using Dapper;
 using FluentAssertions;
 using Microsoft.Extensions.DependencyInjection;
@@ -10,14 +9,12 @@ namespace Banking.Tests;
 /// <summary>What the ledger's queue and its batches do when the database stalls, breaks or is held by somebody else.</summary>
 public sealed class LedgerTests(TestDatabase database)
 {
-    private const string HeadSql = "SELECT FROM ledger_head FOR UPDATE;";
-
     [Fact]
     public async Task Beyond_its_queue_the_service_refuses_at_once_and_keeps_what_it_took()
     {
         await using var bank = new BankingApp(database, null, ("Banking:QueueLimit", "20"));
         var account = await bank.OpenAsync();
-        await using var head = await Held.LockAsync(bank, HeadSql);
+        await using var head = await bank.Book.HoldHeadAsync();
 
         var sent = Enumerable.Range(0, 60).Select(_ => bank.DepositAsync(account, "1")).ToList();
         var refused = new List<Reply>();
@@ -35,7 +32,7 @@ public sealed class LedgerTests(TestDatabase database)
         (await bank.HistoryAsync(account)).Should().HaveCount(20);
         (await bank.BalanceAsync(account)).Should().Be("20.00");
         (await bank.DepositAsync(account, "1")).Status.Should().Be(HttpStatusCode.Created);
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -43,7 +40,7 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "1"));
         var (held, one, other) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"), await bank.OpenAsync("10"));
-        await using var forgotten = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
+        await using var forgotten = await bank.Book.HoldAsync("SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
 
         Task<Reply>[] waiting = [bank.DepositAsync(held, "1"), bank.WithdrawAsync(held, "1"), bank.TransferAsync(one, held, "1"), bank.TransferAsync(held, one, "1")];
         var meanwhile = 0;
@@ -60,7 +57,7 @@ public sealed class LedgerTests(TestDatabase database)
         await forgotten.DisposeAsync();
         (await bank.DepositAsync(held, "1")).Status.Should().Be(HttpStatusCode.Created);
         (await bank.BalanceAsync(held)).Should().Be("11.00");
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -68,10 +65,10 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "60"));
         var (held, other) = (await bank.OpenAsync("10"), await bank.OpenAsync());
-        await using var forgotten = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
+        await using var forgotten = await bank.Book.HoldAsync("SELECT FROM account WHERE account_id = @held FOR UPDATE;", new { held });
 
         var waiting = bank.TransferAsync(held, other, "4", "the-key");
-        await QueuedAsync(bank, 1);
+        await bank.QueuedAsync(1);
         (await bank.DepositAsync(other, "1")).Status.Should().Be(HttpStatusCode.Created);
         waiting.IsCompleted.Should().BeFalse();
         await forgotten.DisposeAsync();
@@ -88,7 +85,7 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "1"));
         var (one, other, euros) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"), await bank.OpenAsync("10", "EUR"));
-        await using var dollars = await Held.LockAsync(bank, "SELECT FROM account WHERE account_id = 840 FOR UPDATE;");
+        await using var dollars = await bank.Book.HoldAsync("SELECT FROM account WHERE account_id = 840 FOR UPDATE;");
 
         Task<Reply>[] waiting =
         [
@@ -96,7 +93,7 @@ public sealed class LedgerTests(TestDatabase database)
             bank.WithdrawAsync(one, "1"),
             bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "1" }),
         ];
-        await QueuedAsync(bank, 3);
+        await bank.QueuedAsync(3);
 
         (await bank.TransferAsync(one, other, "1")).Status.Should().Be(HttpStatusCode.Created);
         (await bank.DepositAsync(euros, "1")).Status.Should().Be(HttpStatusCode.Created);
@@ -115,7 +112,7 @@ public sealed class LedgerTests(TestDatabase database)
         await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         // A sequence keeps its count when its transaction is rolled back: the first two blocks fail, the third is written.
-        await bank.ExecuteAsync($"""
+        await bank.Book.ExecuteAsync($"""
             CREATE SEQUENCE attempts;
             CREATE FUNCTION fail_twice() RETURNS trigger LANGUAGE plpgsql AS $body$
             BEGIN
@@ -130,10 +127,10 @@ public sealed class LedgerTests(TestDatabase database)
 
         (await bank.DepositAsync(account, "1")).ShouldBeCreated();
 
-        (await bank.ScalarAsync<long>("SELECT last_value FROM attempts;")).Should().Be(3);
+        (await bank.Book.ScalarAsync<long>("SELECT last_value FROM attempts;")).Should().Be(3);
         (await bank.HistoryAsync(account)).Should().ContainSingle();
         bank.Complaints.Should().HaveCount(2).And.OnlyContain(complaint => complaint.StartsWith("Warning"));
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -142,12 +139,12 @@ public sealed class LedgerTests(TestDatabase database)
         await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
         var first = await bank.DepositAsync(account, "1", "the-key");
-        await using var head = await Held.LockAsync(bank, HeadSql);
+        await using var head = await bank.Book.HoldHeadAsync();
         var neighbour = bank.DepositAsync(account, "1");
         await head.BlocksAsync();
 
         var again = Enumerable.Range(0, 5).Select(_ => bank.DepositAsync(account, "1", "the-key")).ToList();
-        await QueuedAsync(bank, 6);
+        await bank.QueuedAsync(6);
         await head.DisposeAsync();
 
         (await Task.WhenAll(again)).Should().OnlyContain(reply => reply.Replayed && reply.Text == first.Text);
@@ -160,14 +157,14 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
-        await bank.ExecuteAsync("ALTER TABLE transaction_log ADD CONSTRAINT no_poison CHECK (reference <> 'poison');");
-        await using var head = await Held.LockAsync(bank, HeadSql);
+        await bank.Book.ExecuteAsync("ALTER TABLE transaction_log ADD CONSTRAINT no_poison CHECK (reference <> 'poison');");
+        await using var head = await bank.Book.HoldHeadAsync();
         var first = bank.DepositAsync(account, "1");
         await head.BlocksAsync();
 
         var neighbours = Enumerable.Range(0, 19).Select(_ => bank.DepositAsync(account, "1")).ToList();
         var poison = bank.PostAsync("/api/deposit", new { account_id = account, amount = "1", reference = "poison" });
-        await QueuedAsync(bank, 21);
+        await bank.QueuedAsync(21);
         await head.DisposeAsync();
 
         (await Task.WhenAll(neighbours.Append(first))).Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
@@ -176,7 +173,7 @@ public sealed class LedgerTests(TestDatabase database)
         (await bank.BalanceAsync(account)).Should().Be("20.00");
         bank.Complaints.Should().Contain(line => line.StartsWith("Error: One of 20 requests", StringComparison.Ordinal));
         bank.Complaints.Should().ContainSingle(line => line.StartsWith("Error: POST /api/deposit", StringComparison.Ordinal) && line.Contains("no_poison"));
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -184,13 +181,13 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
-        await using var head = await Held.LockAsync(bank, HeadSql);
+        await using var head = await bank.Book.HoldHeadAsync();
         var first = bank.DepositAsync(account, "1");
         var backend = await head.BlocksAsync();
         var sent = Enumerable.Range(0, 50).Select(i => bank.DepositAsync(account, "1", i % 2 == 0 ? null : $"key-{i}")).Append(first).ToList();
-        await QueuedAsync(bank, 51);
+        await bank.QueuedAsync(51);
 
-        await bank.ScalarAsync<bool>("SELECT pg_terminate_backend(@backend);", new { backend });
+        await bank.Book.ScalarAsync<bool>("SELECT pg_terminate_backend(@backend);", new { backend });
         (await head.BlocksAsync(except: backend)).Should().NotBe(backend);
         await head.DisposeAsync();
 
@@ -199,7 +196,7 @@ public sealed class LedgerTests(TestDatabase database)
         replies.Select(reply => reply.Id("transaction_id")).Order().Should().Equal(Enumerable.Range(1, 51).Select(id => (long)id));
         (await bank.BalanceAsync(account)).Should().Be("51.00");
         bank.Complaints.Should().OnlyContain(line => line.StartsWith("Warning: The database failed a batch of 1 requests", StringComparison.Ordinal));
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -207,16 +204,16 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
-        await using var head = await Held.LockAsync(bank, HeadSql);
+        await using var head = await bank.Book.HoldHeadAsync();
         var first = bank.DepositAsync(account, "1");
         await head.BlocksAsync();
         var sent = Enumerable.Range(0, 300).Select(_ => bank.DepositAsync(account, "1")).Append(first).ToList();
-        await QueuedAsync(bank, 301);
+        await bank.QueuedAsync(301);
         await head.DisposeAsync();
 
         (await Task.WhenAll(sent)).Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
-        (await bank.ScalarAsync<long>("SELECT count(*) FROM transaction_log;")).Should().Be(301);
-        (await bank.ScalarAsync<long>("SELECT count(DISTINCT xmin::text) FROM transaction_log;")).Should().Be(2, "the first was alone, the others waited for it");
+        (await bank.Book.ScalarAsync<long>("SELECT count(*) FROM transaction_log;")).Should().Be(301);
+        (await bank.Book.ScalarAsync<long>("SELECT count(DISTINCT xmin::text) FROM transaction_log;")).Should().Be(2, "the first was alone, the others waited for it");
     }
 
     [Fact]
@@ -224,13 +221,13 @@ public sealed class LedgerTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
         var account = await bank.OpenAsync();
-        await using var head = await Held.LockAsync(bank, HeadSql);
+        await using var head = await bank.Book.HoldHeadAsync();
         var first = bank.DepositAsync(account, "1");
         await head.BlocksAsync();
         Task<Reply>[] same = [bank.DepositAsync(account, "2", "same"), bank.DepositAsync(account, "2", "same")];
         Task<Reply>[] different = [bank.DepositAsync(account, "3", "different"), bank.DepositAsync(account, "4", "different")];
         Task<Reply>[] opened = [OpenAsync(bank), OpenAsync(bank)];
-        await QueuedAsync(bank, 7);
+        await bank.QueuedAsync(7);
         await head.DisposeAsync();
 
         (await first).Status.Should().Be(HttpStatusCode.Created);
@@ -246,9 +243,9 @@ public sealed class LedgerTests(TestDatabase database)
         (await opened[0])["account_id"].Should().Be((await opened[1])["account_id"]);
         (await opened[0]).Replayed.Should().Be(!(await opened[1]).Replayed);
         (await bank.HistoryAsync(account)).Should().HaveCount(3);
-        (await bank.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';")).Should().Be(2);
+        (await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';")).Should().Be(2);
         bank.Complaints.Should().BeEmpty();
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
 
         static Task<Reply> OpenAsync(BankingApp bank) =>
             bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "5" }, "opening");
@@ -267,7 +264,7 @@ public sealed class LedgerTests(TestDatabase database)
                  + (SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = @book AND indexrelname = 'transaction_log_pk');
             """;
         await using var bank = new BankingApp(database);
-        await bank.ExecuteAsync("""
+        await bank.Book.ExecuteAsync("""
             ALTER TABLE account SET (autovacuum_enabled = false);
             ALTER TABLE transaction_log SET (autovacuum_enabled = false);
             """);
@@ -275,7 +272,7 @@ public sealed class LedgerTests(TestDatabase database)
         await ServeAsync(bank, account, 20);
         await ReportAsync(bank);
 
-        await bank.ExecuteAsync("""
+        await bank.Book.ExecuteAsync("""
             SET session_replication_role = replica; -- skips the foreign keys' look-ups, which these rows satisfy
 
             INSERT INTO account (account_id, owner_name, currency, balance, created_at, client_id, idempotency_key,
@@ -302,18 +299,18 @@ public sealed class LedgerTests(TestDatabase database)
             """);
         if (analysed)
         {
-            await bank.ExecuteAsync("ANALYZE account, transaction_log;");
+            await bank.Book.ExecuteAsync("ANALYZE account, transaction_log;");
         }
 
-        var before = await bank.ScalarAsync<long>(ScannedSql, new { book = bank.Book });
+        var before = await bank.Book.ScalarAsync<long>(ScannedSql, new { book = bank.Book.Schema });
 
         await ServeAsync(bank, account, 50);
         await ServeAsync(bank, 1_000_000, 50);
         await ReportAsync(bank);
 
-        var scanned = await bank.ScalarAsync<long>(ScannedSql, new { book = bank.Book }) - before;
+        var scanned = await bank.Book.ScalarAsync<long>(ScannedSql, new { book = bank.Book.Schema }) - before;
         scanned.Should().BeLessThan(50_000, "one scan of the log would read four times that, and a hundred of the accounts twenty times");
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
 
         static async Task ServeAsync(BankingApp bank, long account, int times)
         {
@@ -338,51 +335,6 @@ public sealed class LedgerTests(TestDatabase database)
                     await session.ExecuteAsync("SELECT pg_stat_force_next_flush();");
                 }
             }
-        }
-    }
-
-    /// <summary>Rows that a session of the test's own keeps locked until it is disposed.</summary>
-    private sealed class Held(BankingApp bank, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
-    {
-        public static async Task<Held> LockAsync(BankingApp bank, string query, object? parameters = null)
-        {
-            var session = await bank.SessionAsync();
-            var transaction = await session.BeginTransactionAsync();
-            await session.ExecuteAsync(query, parameters, transaction);
-            return new(bank, session, transaction);
-        }
-
-        /// <summary>Returns when a session of the service waits for these rows, with its process id.</summary>
-        public async Task<int> BlocksAsync(int except = 0)
-        {
-            int? waiter = null;
-            await UntilAsync(bank, async () => (waiter = await bank.ScalarAsync<int?>(
-                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND @holder = ANY (pg_blocking_pids(pid)) AND pid <> @except;",
-                new { holder = session.ProcessID, except })) is not null);
-            return waiter!.Value;
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await transaction.DisposeAsync();
-            await session.DisposeAsync();
-        }
-    }
-
-    /// <summary>Returns when that many requests wait in the service for the ledger's answer.</summary>
-    private static Task QueuedAsync(BankingApp bank, int requests)
-    {
-        var ledger = bank.Services.GetRequiredService<Ledger>();
-        return UntilAsync(bank, () => Task.FromResult(ledger.Waiting == requests));
-    }
-
-    private static async Task UntilAsync(BankingApp bank, Func<Task<bool>> condition)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(8));
-        while (!await condition())
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-            await bank.ScalarAsync<int>("SELECT 1;");
         }
     }
 }

@@ -40,7 +40,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
         (await own.BalanceAsync(other)).Should().Be("1250.00");
         (await own.HistoryAsync(one)).Should().HaveCount(1_001);
         own.Complaints.Should().BeEmpty();
-        (await own.FailedChecksAsync()).Should().BeEmpty();
+        (await own.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
@@ -70,7 +70,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     {
         var (payer, payee, poor, frozen) = (await bank.OpenAsync("100"), await bank.OpenAsync(), await bank.OpenAsync(), await bank.OpenAsync("5"));
         var yen = await bank.OpenAsync("5000", "JPY");
-        await bank.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @frozen;", new { frozen });
+        await bank.Book.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = @frozen;", new { frozen });
 
         var good = Enumerable.Range(0, 100).Select(_ => bank.TransferAsync(payer, payee, "1")).ToList();
         Task<Reply>[] bad =
@@ -97,7 +97,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     public async Task Two_instances_that_post_at_each_other_keep_one_book_without_gaps()
     {
         await using var first = new BankingApp(database);
-        await using var second = new BankingApp(database, first.Book);
+        await using var second = new BankingApp(database, first.Book.Schema);
         var (one, other) = (await first.OpenAsync("1000"), await second.OpenAsync("1000"));
 
         var replies = await Task.WhenAll(Enumerable.Range(0, 300).SelectMany(_ => new[]
@@ -111,17 +111,17 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
         replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
         (await first.BalanceAsync(one)).Should().Be("400.00");
         (await second.BalanceAsync(other)).Should().Be("1600.00");
-        (await first.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;")).Should().Be(1_202);
+        (await first.Book.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;")).Should().Be(1_202);
         replies.Select(reply => reply.Id("transaction_id")).Order().Should().Equal(Enumerable.Range(3, 1_200).Select(id => (long)id));
         first.Complaints.Concat(second.Complaints).Should().BeEmpty("no batch of one may break one of the other");
-        (await first.FailedChecksAsync()).Should().BeEmpty();
+        (await first.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
     public async Task Instances_with_accounts_of_their_own_wait_for_each_other_at_the_head_only()
     {
         await using var first = new BankingApp(database);
-        await using var second = new BankingApp(database, first.Book);
+        await using var second = new BankingApp(database, first.Book.Schema);
         var mine = (From: await first.OpenAsync("300"), To: await first.OpenAsync());
         var yours = (From: await second.OpenAsync("300"), To: await second.OpenAsync());
 
@@ -130,7 +130,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
         (await first.BalanceAsync(yours.To)).Should().Be("300.00");
         (await second.BalanceAsync(mine.To)).Should().Be("300.00");
         first.Complaints.Concat(second.Complaints).Should().BeEmpty();
-        (await first.FailedChecksAsync()).Should().BeEmpty();
+        (await first.Book.FailedChecksAsync()).Should().BeEmpty();
 
         // Four at a time: many small transactions, so that the two instances meet often.
         static Task PayAsync(BankingApp bank, long from, long to) => Parallel.ForEachAsync(
@@ -142,7 +142,7 @@ public sealed class RaceTests(SharedBank shared, TestDatabase database) : IClass
     [Fact]
     public async Task One_key_sent_at_once_to_two_instances_is_done_once()
     {
-        await using var second = new BankingApp(database, bank.Book);
+        await using var second = new BankingApp(database, bank.Book.Schema);
         var account = await bank.OpenAsync();
 
         for (var round = 1; round <= 20; round++)

@@ -68,14 +68,14 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
             iter: iterations, time: seconds, threads: 1);
 
         bank.Complaints.Should().BeEmpty();
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
         output.WriteLine($"{histories} histories, {requests} requests");
     }
 
     private async Task FollowManyAsync(int iterations = -1, int seconds = -1)
     {
         await using var first = new BankingApp(database);
-        await using var second = new BankingApp(database, first.Book);
+        await using var second = new BankingApp(database, first.Book.Schema);
         var (histories, requests) = (0, 0);
 
         // Each history is sent to both instances at once, so that its keys race against themselves.
@@ -117,7 +117,7 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
             iter: iterations, time: seconds, threads: 1);
 
         first.Complaints.Concat(second.Complaints).Should().BeEmpty();
-        (await first.FailedChecksAsync()).Should().BeEmpty();
+        (await first.Book.FailedChecksAsync()).Should().BeEmpty();
         output.WriteLine($"{histories} times 8 clients, {requests} requests");
     }
 
@@ -204,10 +204,10 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
     /// <summary>The model of a book that has seen other histories: it knows where they left the settlement accounts and the head.</summary>
     private static async Task<ReferenceLedger> ModelOfAsync(BankingApp bank)
     {
-        var model = new ReferenceLedger(await bank.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"));
+        var model = new ReferenceLedger(await bank.Book.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"));
         foreach (var (currency, (settlement, _)) in ReferenceLedger.Currencies)
         {
-            var balance = await bank.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @settlement;", new { settlement });
+            var balance = await bank.Book.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @settlement;", new { settlement });
             model.Settlements[currency] = new(currency, limit: 0, balance);
         }
 
@@ -223,7 +223,7 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
              WHERE transaction_id > @after
              ORDER BY transaction_id;
             """;
-        await using var session = await bank.SessionAsync();
+        await using var session = await bank.Book.SessionAsync();
         return [.. await session.QueryAsync<Posted, string, (Posted, string)>(Sql, (row, key) => (row, key), new { after }, splitOn: "idempotency_key")];
     }
 

@@ -1,5 +1,4 @@
 using System.Net;
-using Dapper;
 using FluentAssertions;
 using Npgsql;
 
@@ -20,7 +19,7 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("health\n", "health", "--help")]
     public async Task Each_command_explains_itself(string words, params string[] arguments)
     {
-        var run = await Run.ProgramAsync(arguments);
+        var run = await ServiceProcess.RunAsync(arguments);
 
         run.ExitCode.Should().Be(0);
         run.Output.Should().Contain(words);
@@ -35,7 +34,7 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("--port", "health", "--port")]
     public async Task What_it_does_not_know_is_named_and_nothing_is_done(string named, params string[] arguments)
     {
-        var run = await Run.ProgramAsync(arguments, Settings);
+        var run = await ServiceProcess.RunAsync(arguments, Settings);
 
         run.ExitCode.Should().Be(2);
         run.Output.Should().BeEmpty();
@@ -63,7 +62,7 @@ public sealed class CommandTests(TestDatabase database)
     [Fact]
     public async Task A_dry_run_prints_the_sql_that_is_pending_and_changes_nothing()
     {
-        var run = await Run.ProgramAsync(["migrate", "--dry-run"], Settings);
+        var run = await ServiceProcess.RunAsync(["migrate", "--dry-run"], Settings);
 
         run.ExitCode.Should().Be(0, run.Errors);
         foreach (var script in Directory.EnumerateFiles(Scripts, "*.sql"))
@@ -77,9 +76,9 @@ public sealed class CommandTests(TestDatabase database)
     [Fact]
     public async Task Migrate_applies_what_is_pending_once()
     {
-        var first = await Run.ProgramAsync(["migrate"], Settings);
-        var second = await Run.ProgramAsync(["migrate"], Settings);
-        var dry = await Run.ProgramAsync(["migrate", "--dry-run"], Settings);
+        var first = await ServiceProcess.RunAsync(["migrate"], Settings);
+        var second = await ServiceProcess.RunAsync(["migrate"], Settings);
+        var dry = await ServiceProcess.RunAsync(["migrate", "--dry-run"], Settings);
 
         first.Should().Be(new Run(0, string.Concat(Names.Select(name => $"Applied {name}.\n")), ""));
         second.Should().Be(new Run(0, "", ""));
@@ -92,10 +91,9 @@ public sealed class CommandTests(TestDatabase database)
     public async Task Only_the_owner_may_migrate_but_others_see_what_is_pending()
     {
         var role = $"reader_{Guid.NewGuid():N}";
-        (await Run.ProgramAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
-        await using var owner = NpgsqlDataSource.Create(database.ConnectionString);
-        await using var session = await owner.OpenConnectionAsync();
-        await session.ExecuteAsync($"""
+        (await ServiceProcess.RunAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
+        await using var owner = new BookInspector(database.ConnectionString, schema);
+        await owner.ExecuteAsync($"""
             CREATE ROLE {role} LOGIN PASSWORD 'of no use outside this test';
             GRANT USAGE ON SCHEMA {schema} TO {role};
             GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};
@@ -103,20 +101,20 @@ public sealed class CommandTests(TestDatabase database)
             """);
         var asReader = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = role, Password = "of no use outside this test" };
 
-        var dry = await Run.ProgramAsync(["migrate", "--dry-run"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
-        var real = await Run.ProgramAsync(["migrate"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
+        var dry = await ServiceProcess.RunAsync(["migrate", "--dry-run"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
+        var real = await ServiceProcess.RunAsync(["migrate"], [.. Settings, ("ConnectionStrings__Banking", asReader.ConnectionString)]);
 
         dry.ExitCode.Should().Be(0, dry.Errors);
         dry.Output.Should().Contain(Names[^1]).And.NotContain(Names[0]);
         real.ExitCode.Should().Be(1);
         real.Errors.Should().Contain("Can't migrate: 42501: permission denied").And.Contain("ConnectionStrings__Migrations").And.NotContain("   at ");
-        await session.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
+        await owner.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
     }
 
     [Fact]
     public async Task Migrate_says_why_it_can_not()
     {
-        var run = await Run.ProgramAsync(
+        var run = await ServiceProcess.RunAsync(
             ["migrate"], ("ConnectionStrings__Banking", $"Host=127.0.0.1;Port={Ports.Free()};Username=banking"), ("Banking__StartSeconds", "0"));
 
         run.ExitCode.Should().Be(1);
@@ -129,8 +127,7 @@ public sealed class CommandTests(TestDatabase database)
 
     private async Task<long> SchemasAsync()
     {
-        await using var sql = NpgsqlDataSource.Create(database.ConnectionString);
-        await using var session = await sql.OpenConnectionAsync();
-        return await session.ExecuteScalarAsync<long>("SELECT count(*) FROM pg_namespace WHERE nspname = @schema;", new { schema });
+        await using var sql = new BookInspector(database.ConnectionString, schema);
+        return await sql.ScalarAsync<long>("SELECT count(*) FROM pg_namespace WHERE nspname = @schema;", new { schema });
     }
 }

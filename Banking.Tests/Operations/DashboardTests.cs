@@ -58,7 +58,7 @@ public sealed partial class DashboardTests(TestDatabase database)
     {
         var samples = Sample().Matches(scrape);
         // Those of verify come from its own process: as the exporters write the names of its instruments.
-        var verify = VerifyInstrument().Matches(File.ReadAllText(Path.Combine(Repository.Folder, "Banking.Api", "VerifyCommand.cs")))
+        var verify = VerifyInstrument().Matches(File.ReadAllText(Path.Combine(Repository.Folder, "Banking.Api", "Commands", "VerifyCommand.cs")))
             .Select(match => match.Groups[1].Value.Replace('.', '_') + (match.Groups[2].Value == "s" ? "_seconds" : ""));
         return ([.. samples.Select(sample => sample.Groups[1].Value), .. verify],
             [.. samples.SelectMany(sample => Label().Matches(Quoted().Replace(sample.Groups[2].Value, "")).Select(label => label.Value)), "check"]);

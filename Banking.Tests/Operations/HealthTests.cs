@@ -46,7 +46,7 @@ public sealed class HealthTests(TestDatabase database)
         await ReadyAsync(service);
         (await Task.WhenAll(others)).Should().OnlyContain(reply => reply.Code == "database_unavailable");
         (await service.DepositAsync(account, "1", "the-key")).Status.Should().Be(HttpStatusCode.Created);
-        (await service.GetAsync($"/api/get_one_account?account_id={account}"))["balance"].Should().Be("2.00");
+        (await service.BalanceAsync(account)).Should().Be("2.00");
         service.Errors.Should().BeEmpty();
     }
 
@@ -55,9 +55,9 @@ public sealed class HealthTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
 
-        await bank.ExecuteAsync("UPDATE schema_version SET scriptname = '9999_later.sql' WHERE scriptname = '0004_ledger_head.sql';");
+        await bank.Book.ExecuteAsync("UPDATE schema_version SET scriptname = '9999_later.sql' WHERE scriptname = '0004_ledger_head.sql';");
         var older = await bank.GetAsync("/health/ready");
-        await bank.ExecuteAsync("INSERT INTO schema_version (scriptname, applied) VALUES ('0004_ledger_head.sql', now());");
+        await bank.Book.ExecuteAsync("INSERT INTO schema_version (scriptname, applied) VALUES ('0004_ledger_head.sql', now());");
         var newer = await bank.GetAsync("/health/ready");
 
         older.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -71,7 +71,7 @@ public sealed class HealthTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
 
-        await bank.ExecuteAsync("ALTER TABLE schema_version RENAME TO gone;");
+        await bank.Book.ExecuteAsync("ALTER TABLE schema_version RENAME TO gone;");
         var reply = await bank.GetAsync("/health/ready");
 
         reply.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
@@ -82,9 +82,8 @@ public sealed class HealthTests(TestDatabase database)
     public async Task A_full_queue_is_not_ready_and_is_again_when_it_has_room()
     {
         await using var bank = new BankingApp(database, null, ("Banking:QueueLimit", "3"));
-        await using var book = new BookInspector(database.ConnectionString, bank.Book);
         var account = await bank.OpenAsync();
-        var head = await book.HoldAsync(BookInspector.HeadSql);
+        var head = await bank.Book.HoldHeadAsync();
         // One more than there is room for: when it is refused, the others wait.
         var sent = Enumerable.Range(0, 4).Select(_ => bank.DepositAsync(account, "1")).ToList();
         var refused = await Task.WhenAny(sent);
@@ -105,13 +104,13 @@ public sealed class HealthTests(TestDatabase database)
     {
         await using var service = new ServiceProcess(database.ConnectionString, $"book_{Guid.NewGuid():N}");
         await service.StartAsync();
-        await using var book = new BookInspector(database.ConnectionString, service.Book);
+        await using var book = new BookInspector(database.ConnectionString, service.Schema);
         (string, string)[] here = [("ASPNETCORE_URLS", $"https://*:1;http://+:{service.Address.Port}")];
 
-        var ready = await Run.ProgramAsync(["health"], here);
-        await book.ScalarAsync<int>("DELETE FROM schema_version;");
-        var unready = await Run.ProgramAsync(["health"], here);
-        var nobody = await Run.ProgramAsync(["health"], ("ASPNETCORE_URLS", ""), ("ASPNETCORE_HTTP_PORTS", "1"));
+        var ready = await ServiceProcess.RunAsync(["health"], here);
+        await book.ExecuteAsync("DELETE FROM schema_version;");
+        var unready = await ServiceProcess.RunAsync(["health"], here);
+        var nobody = await ServiceProcess.RunAsync(["health"], ("ASPNETCORE_URLS", ""), ("ASPNETCORE_HTTP_PORTS", "1"));
 
         ready.Should().Be(new Run(0, "{\"status\":\"ready\",\"reasons\":[]}\n", ""));
         unready.ExitCode.Should().Be(1);
@@ -120,14 +119,8 @@ public sealed class HealthTests(TestDatabase database)
         nobody.Errors.Should().Contain("No answer from localhost:1");
     }
 
-    private static async Task ReadyAsync(ServiceProcess service)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while ((await service.GetAsync("/health/ready")).Status != HttpStatusCode.OK)
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
-    }
+    private static Task ReadyAsync(ServiceProcess service) =>
+        Wait.UntilAsync(async () => (await service.GetAsync("/health/ready")).Status == HttpStatusCode.OK);
 
     private static IEnumerable<string?> Reasons(Reply reply) => reply.Body.GetProperty("reasons").EnumerateArray().Select(reason => reason.GetString());
 }

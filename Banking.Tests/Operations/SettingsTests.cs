@@ -49,7 +49,7 @@ public sealed class SettingsTests(TestDatabase database)
     [Fact]
     public async Task A_setting_that_does_not_exist_stops_the_start()
     {
-        var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__QueuLimit", "10"));
+        var run = await ServiceProcess.RunAsync([], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__QueuLimit", "10"));
 
         run.ExitCode.Should().Be(1);
         run.Output.Should().Contain("Banking:QueuLimit (environment variable Banking__QueuLimit) is no setting.").And.Contain("QueueLimit,");
@@ -58,7 +58,7 @@ public sealed class SettingsTests(TestDatabase database)
     [Fact]
     public async Task A_default_currency_that_the_book_does_not_have_stops_the_start()
     {
-        var run = await Run.ProgramAsync(
+        var run = await ServiceProcess.RunAsync(
             [], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", $"book_{Guid.NewGuid():N}"), ("Banking__DefaultCurrency", "AAA"));
 
         run.ExitCode.Should().Be(1);
@@ -84,7 +84,7 @@ public sealed class SettingsTests(TestDatabase database)
     [MemberData(nameof(BadConnectionStrings))]
     public async Task A_connection_string_that_can_not_be_read_is_named_and_never_shown(string connectionString)
     {
-        var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString));
+        var run = await ServiceProcess.RunAsync([], ("ConnectionStrings__Banking", connectionString));
 
         run.ExitCode.Should().Be(1);
         run.Output.Should().Contain("Can't start").And.Contain("ConnectionStrings__Banking").And.NotContain("   at ").And.NotContainAny(Secret, "pass;");
@@ -109,7 +109,7 @@ public sealed class SettingsTests(TestDatabase database)
             var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Password = Secret };
             change(settings);
 
-            var run = await Run.ProgramAsync(
+            var run = await ServiceProcess.RunAsync(
                 [command], ("ConnectionStrings__Banking", settings.ConnectionString), ("Banking__StartSeconds", "0"), ("Banking__Schema", "pg_no_such_book"),
                 ("Logging__LogLevel__Default", "Trace"), ("Logging__LogLevel__Npgsql", "Trace"));
 
@@ -118,7 +118,7 @@ public sealed class SettingsTests(TestDatabase database)
         }
     }
 
-    private Task<Run> StartAsync(params (PropertyInfo Setting, string Value)[] settings) => Run.ProgramAsync(
+    private Task<Run> StartAsync(params (PropertyInfo Setting, string Value)[] settings) => ServiceProcess.RunAsync(
         [], [("ConnectionStrings__Banking", database.ConnectionString), .. settings.Select(setting => ($"Banking__{setting.Setting.Name}", setting.Value))]);
 
     private static void ShouldBeRefused(Run run, List<PropertyInfo> settings)

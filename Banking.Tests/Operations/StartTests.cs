@@ -51,7 +51,7 @@ public sealed class StartTests(TestDatabase database)
         var connectionString = hangs ? $"{proxy.ConnectionString};Timeout=1" : (await NobodyAsync()).ConnectionString;
 
         var since = Stopwatch.GetTimestamp();
-        var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "2"));
+        var run = await ServiceProcess.RunAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "2"));
 
         run.ExitCode.Should().Be(1);
         Stopwatch.GetElapsedTime(since).Should().BeGreaterThan(TimeSpan.FromSeconds(2)).And.BeLessThan(TimeSpan.FromSeconds(20));
@@ -64,9 +64,9 @@ public sealed class StartTests(TestDatabase database)
         await using var server = await PostgresServer.StartNewAsync();
         await using (var sql = new BookInspector(server.ConnectionString, "public"))
         {
-            await sql.ScalarAsync<int>("ALTER ROLE postgres PASSWORD 'the right one';");
-            await sql.ScalarAsync<int>($"COPY (SELECT 'host all all all scram-sha-256') TO '{server.Folder}/pg_hba.conf';");
-            await sql.ScalarAsync<bool>("SELECT pg_reload_conf();");
+            await sql.ExecuteAsync("ALTER ROLE postgres PASSWORD 'the right one';");
+            await sql.ExecuteAsync($"COPY (SELECT 'host all all all scram-sha-256') TO '{server.Folder}/pg_hba.conf';");
+            await sql.ExecuteAsync("SELECT pg_reload_conf();");
         }
 
         var right = $"{server.ConnectionString};Password=the right one";
@@ -76,13 +76,13 @@ public sealed class StartTests(TestDatabase database)
             (right.Replace("Database=postgres", "Database=elsewhere", StringComparison.Ordinal), "3D000: database \"elsewhere\" does not exist"),
         })
         {
-            var run = await Run.ProgramAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "3600"));
+            var run = await ServiceProcess.RunAsync([], ("ConnectionStrings__Banking", connectionString), ("Banking__StartSeconds", "3600"));
 
             run.ExitCode.Should().Be(1);
             run.Output.Should().Contain($"Can't start: {JsonEncodedText.Encode(reason, JavaScriptEncoder.UnsafeRelaxedJsonEscaping)}").And.NotContain("does not answer yet").And.NotContain(" one");
         }
 
-        (await Run.ProgramAsync(["migrate"], ("ConnectionStrings__Banking", right))).ExitCode.Should().Be(0, "it was the password");
+        (await ServiceProcess.RunAsync(["migrate"], ("ConnectionStrings__Banking", right))).ExitCode.Should().Be(0, "it was the password");
     }
 
     /// <summary>A way to the database that nobody opens yet.</summary>

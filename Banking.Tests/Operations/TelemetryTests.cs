@@ -140,7 +140,7 @@ public sealed class TelemetryTests(TestDatabase database)
         var right = Findings();
         var time = collector.Points.Last(point => point.Name == "banking.verify.time").Value;
         await using var log = new BookInspector(database.ConnectionString, book);
-        await log.ScalarAsync<int>("UPDATE account SET balance = balance + 1 WHERE kind = 'customer';");
+        await log.ExecuteAsync("UPDATE account SET balance = balance + 1 WHERE kind = 'customer';");
         (await VerifyAsync(collector.Settings)).ExitCode.Should().Be(1);
 
         right.Should().HaveCount(7).And.OnlyContain(found => found.Value == 0);
@@ -180,7 +180,7 @@ public sealed class TelemetryTests(TestDatabase database)
         await service.GetAsync("/metrics");
         await service.GetAsync($"/api/get_one_account?account_id={account}");
 
-        await EndAsync(service);
+        await service.StopAsync();
 
         service.Lines.Should().OnlyContain(line => line.StartsWith('{'));
         var lines = service.Lines.Select(line => JsonDocument.Parse(line).RootElement).ToList();
@@ -207,7 +207,7 @@ public sealed class TelemetryTests(TestDatabase database)
         await using var service = await StartAsync(("Logging__LogLevel__Banking.Api.Requests", "Warning"), ("Logging__Console__FormatterName", "simple"));
         await UseAsync(service);
 
-        await EndAsync(service);
+        await service.StopAsync();
 
         service.Lines.Should().Contain(line => line.Contains("Ready. ")).And.NotContain(line => line.Contains(Trace) || line.Contains("Banking.Api.Requests"))
             .And.NotContain(line => line.StartsWith('{'));
@@ -233,7 +233,7 @@ public sealed class TelemetryTests(TestDatabase database)
         var service = new ServiceProcess(database.ConnectionString, book, settings);
         await service.StartAsync();
         await using var sql = new BookInspector(database.ConnectionString, book);
-        await sql.ScalarAsync<int>($"ALTER TABLE account ALTER COLUMN account_id RESTART WITH {FirstAccount};");
+        await sql.ExecuteAsync($"ALTER TABLE account ALTER COLUMN account_id RESTART WITH {FirstAccount};");
         return service;
     }
 
@@ -252,12 +252,6 @@ public sealed class TelemetryTests(TestDatabase database)
         return (one, transfer.Id("transaction_id"));
     }
 
-    private static async Task EndAsync(ServiceProcess service)
-    {
-        await service.TerminateAsync();
-        await service.ExitCodeAsync(TimeSpan.FromSeconds(30));
-    }
-
     private Task<Run> VerifyAsync(params (string Name, string Value)[] settings) =>
-        Run.ProgramAsync(["verify"], [("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", book), .. settings]);
+        ServiceProcess.RunAsync(["verify"], [("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", book), .. settings]);
 }

@@ -44,8 +44,8 @@ public sealed partial class ReadmeTests
     [Fact]
     public void The_readme_lists_every_metric()
     {
-        var metrics = Directory.EnumerateFiles(Path.Combine(Repository.Folder, "Banking.Api"), "*.cs")
-            .Concat(Directory.EnumerateFiles(Path.Combine(Repository.Folder, "Banking.Data"), "*.cs"))
+        var metrics = Directory.EnumerateFiles(Path.Combine(Repository.Folder, "Banking.Api"), "*.cs", SearchOption.AllDirectories)
+            .Concat(Directory.EnumerateFiles(Path.Combine(Repository.Folder, "Banking.Data"), "*.cs", SearchOption.AllDirectories))
             .SelectMany(file => Instrument().Matches(File.ReadAllText(file))).Select(match => match.Groups[1].Value).ToList();
 
         metrics.Should().HaveCountGreaterThan(10);

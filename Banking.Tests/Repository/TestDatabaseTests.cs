@@ -9,13 +9,13 @@ public sealed class TestDatabaseTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
 
-        var version = await bank.ScalarAsync<string>("SHOW server_version;");
+        var version = await bank.Book.ScalarAsync<string>("SHOW server_version;");
         // The runner shows no output of tests that pass, but it lists the files they attach.
         TestContext.Current.AddAttachment($"Ran against {database.Used}, PostgreSQL {version!.Split(' ')[0]}", $"{version}\n");
 
         foreach (var setting in new[] { "fsync", "synchronous_commit", "full_page_writes" })
         {
-            (await bank.ScalarAsync<string>($"SHOW {setting};")).Should().Be("on", setting);
+            (await bank.Book.ScalarAsync<string>($"SHOW {setting};")).Should().Be("on", setting);
         }
     }
 }

@@ -168,9 +168,9 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
     }
 
     private async Task<PostgresException> RefusalOfAsync(string statement) =>
-        (await bank.Invoking(own => own.ExecuteAsync(statement, new { account = book.Account })).Should().ThrowAsync<PostgresException>()).Which;
+        (await bank.Book.Invoking(own => own.ExecuteAsync(statement, new { account = book.Account })).Should().ThrowAsync<PostgresException>()).Which;
 
-    private Task<string?> WrittenAsync() => bank.ScalarAsync<string>("""
+    private Task<string?> WrittenAsync() => bank.Book.ScalarAsync<string>("""
         SELECT concat((SELECT string_agg(log::text, ' ' ORDER BY transaction_id) FROM transaction_log AS log)
                     , (SELECT string_agg(account::text, ' ' ORDER BY account_id) FROM account)
                     , (SELECT string_agg(head::text, ' ') FROM ledger_head AS head)

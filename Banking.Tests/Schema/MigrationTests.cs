@@ -35,13 +35,13 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     public async Task A_new_book_journals_every_script_in_order_and_a_second_start_applies_nothing()
     {
         await using var first = new BankingApp(database);
-        var journal = await first.ScalarAsync<string>(JournalSql);
-        await using var second = new BankingApp(database, first.Book);
+        var journal = await first.Book.ScalarAsync<string>(JournalSql);
+        await using var second = new BankingApp(database, first.Book.Schema);
 
-        await using var session = await first.SessionAsync();
+        await using var session = await first.Book.SessionAsync();
         (await session.QueryAsync<string>("SELECT scriptname FROM schema_version ORDER BY schemaversionsid;"))
             .Should().Equal(FilesIn(Scripts));
-        (await second.ScalarAsync<string>(JournalSql)).Should().Be(journal);
+        (await second.Book.ScalarAsync<string>(JournalSql)).Should().Be(journal);
     }
 
     [Theory]
@@ -57,10 +57,10 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
             var replies = await Task.WhenAll(banks.SelectMany(bank => accounts.Select(account => bank.DepositAsync(account, "1"))));
 
             replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created);
-            (await banks[0].ScalarAsync<long>("SELECT count(*) FROM schema_version;")).Should().Be(FilesIn(Scripts).Length);
-            (await banks[0].ScalarAsync<long>("SELECT sum(balance)::bigint FROM account WHERE kind = 'customer';"))
+            (await banks[0].Book.ScalarAsync<long>("SELECT count(*) FROM schema_version;")).Should().Be(FilesIn(Scripts).Length);
+            (await banks[0].Book.ScalarAsync<long>("SELECT sum(balance)::bigint FROM account WHERE kind = 'customer';"))
                 .Should().Be((10 + instances) * instances);
-            (await banks[0].FailedChecksAsync()).Should().BeEmpty();
+            (await banks[0].Book.FailedChecksAsync()).Should().BeEmpty();
             banks.SelectMany(bank => bank.Complaints).Should().BeEmpty();
         }
         finally
@@ -75,9 +75,9 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [Fact]
     public async Task A_book_stands_in_its_schema_whole_and_leaves_nothing_in_public()
     {
-        await using var session = await used.App.SessionAsync();
+        await using var session = await used.App.Book.SessionAsync();
 
-        var tables = await session.QueryAsync<string>("SELECT tablename FROM pg_tables WHERE schemaname = @book;", new { book = used.App.Book });
+        var tables = await session.QueryAsync<string>("SELECT tablename FROM pg_tables WHERE schemaname = @book;", new { book = used.App.Book.Schema });
         var strays = await session.QueryAsync<string>("""
             SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
              UNION ALL
@@ -104,7 +104,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [MemberData(nameof(CheckFiles))]
     public async Task A_check_finds_nothing_in_a_sound_book(string check)
     {
-        await using var session = await used.App.SessionAsync();
+        await using var session = await used.App.Book.SessionAsync();
 
         (await session.QueryAsync(await CheckAsync(check))).Should().BeEmpty();
     }
@@ -172,7 +172,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [MemberData(nameof(Faults))]
     public async Task A_check_finds_its_fault(string check, string tampering)
     {
-        await using var session = await used.App.SessionAsync();
+        await using var session = await used.App.Book.SessionAsync();
         await using var rolledBack = await session.BeginTransactionAsync(TestContext.Current.CancellationToken);
         foreach (var table in new[] { "account", "transaction_log", "ledger_block", "ledger_head" })
         {
@@ -189,7 +189,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [InlineData("transaction_log_key_is_used_once")]
     public async Task The_index_of_the_idempotency_keys_is_sorted_by_bytes_whatever_the_operating_system_sorts_by(string index)
     {
-        (await used.App.ScalarAsync<string>(
+        (await used.App.Book.ScalarAsync<string>(
             """
             SELECT string_agg(collname, ' ')
               FROM pg_index
@@ -208,15 +208,15 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [InlineData("UYW", 927, 4)]
     public async Task A_currency_has_the_number_and_the_digits_of_iso_4217(string code, short number, short digits)
     {
-        (await used.App.ScalarAsync<short>("SELECT numeric_code FROM currency WHERE code = @code;", new { code })).Should().Be(number);
-        (await used.App.ScalarAsync<short>("SELECT minor_unit FROM currency WHERE code = @code;", new { code })).Should().Be(digits);
+        (await used.App.Book.ScalarAsync<short>("SELECT numeric_code FROM currency WHERE code = @code;", new { code })).Should().Be(number);
+        (await used.App.Book.ScalarAsync<short>("SELECT minor_unit FROM currency WHERE code = @code;", new { code })).Should().Be(digits);
     }
 
     [Fact]
     public async Task Each_of_the_165_currencies_has_its_settlement_account()
     {
-        (await used.App.ScalarAsync<long>("SELECT count(*) FROM currency;")).Should().Be(165);
-        (await used.App.ScalarAsync<long>("""
+        (await used.App.Book.ScalarAsync<long>("SELECT count(*) FROM currency;")).Should().Be(165);
+        (await used.App.Book.ScalarAsync<long>("""
             SELECT count(*)
               FROM account
               JOIN currency ON (code, numeric_code) = (currency, account_id)

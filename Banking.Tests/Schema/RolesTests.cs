@@ -1,5 +1,4 @@
 using System.Net;
-using Dapper;
 using FluentAssertions;
 using Npgsql;
 
@@ -23,10 +22,10 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
     {
         await Owner.OpenAsync();
         var script = await File.ReadAllTextAsync(Script);
-        await Owner.ExecuteAsync(script);
-        await Owner.ExecuteAsync(script); // again, as after an update
-        await Owner.ExecuteAsync($"ALTER ROLE banking_service PASSWORD '{Password}';");
-        Service = new BankingApp(database, Owner.Book, ("ConnectionStrings:Banking", ConnectionString));
+        await Owner.Book.ExecuteAsync(script);
+        await Owner.Book.ExecuteAsync(script); // again, as after an update
+        await Owner.Book.ExecuteAsync($"ALTER ROLE banking_service PASSWORD '{Password}';");
+        Service = new BankingApp(database, Owner.Book.Schema, ("ConnectionStrings:Banking", ConnectionString));
     }
 
     public async ValueTask DisposeAsync()
@@ -48,8 +47,8 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
         start.Should().Throw<Exception>("nobody has granted the role anything on this book yet");
 
         var scripts = Directory.EnumerateFiles(Path.Combine(Repository.Folder, "sql"), "*.sql").Count();
-        (await book.Owner.ScalarAsync<long>($"SELECT count(*) FROM {schema}.schema_version;")).Should().Be(scripts);
-        await book.Owner.ExecuteAsync($"SET search_path = {schema};" + await File.ReadAllTextAsync(BookOfTheServiceRole.Script));
+        (await book.Owner.Book.ScalarAsync<long>($"SELECT count(*) FROM {schema}.schema_version;")).Should().Be(scripts);
+        await book.Owner.Book.ExecuteAsync($"SET search_path = {schema};" + await File.ReadAllTextAsync(BookOfTheServiceRole.Script));
         await using var bank = start();
         (await bank.OpenAsync("1")).Should().BePositive();
     }
@@ -69,7 +68,7 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
         (await bank.HistoryAsync(one)).Should().HaveCount(4);
         (await bank.GetAsync("/api/audit_head")).Status.Should().Be(HttpStatusCode.OK);
         bank.Complaints.Should().BeEmpty();
-        (await bank.FailedChecksAsync()).Should().BeEmpty();
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Theory]
@@ -95,11 +94,9 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     [InlineData("SET session_replication_role = replica;")]
     public async Task That_role_changes_neither_the_log_nor_the_schema(string statement)
     {
-        await using var sql = NpgsqlDataSource.Create(
-            new NpgsqlConnectionStringBuilder(book.ConnectionString) { SearchPath = book.Owner.Book, Pooling = false });
-        await using var session = await sql.OpenConnectionAsync();
+        await using var asRole = new BookInspector(book.ConnectionString, book.Owner.Book.Schema);
 
-        var attempt = () => session.ExecuteAsync(statement);
+        var attempt = () => asRole.ExecuteAsync(statement);
 
         (await attempt.Should().ThrowAsync<PostgresException>()).Which.SqlState.Should().Be(PostgresErrorCodes.InsufficientPrivilege);
     }

@@ -63,7 +63,7 @@ public sealed class VerifyTests(TestDatabase database)
     public async Task A_book_that_was_tampered_with_fails_and_says_where()
     {
         await using var bank = await UsedAsync();
-        await bank.ExecuteAsync("UPDATE account SET balance = balance + 1 WHERE account_id = 1000;");
+        await bank.Book.ExecuteAsync("UPDATE account SET balance = balance + 1 WHERE account_id = 1000;");
 
         var run = await VerifyAsync(bank, "--json");
 
@@ -82,14 +82,12 @@ public sealed class VerifyTests(TestDatabase database)
     public async Task Only_a_head_that_was_kept_outside_tells_of_a_history_that_was_rewritten_whole(string tampering)
     {
         await using var bank = await UsedAsync();
-        var head = await bank.GetAsync("/api/audit_head");
-        var kept = $"{head.Id("transaction_id")}:{head["hash"]}";
+        var kept = await bank.HeadAsync();
         (await bank.DepositAsync(1000, "1")).ShouldBeCreated();
         (await VerifyAsync(bank, "--against", kept)).ExitCode.Should().Be(0, "a chain only grows");
-        var later = await bank.GetAsync("/api/audit_head");
-        var keptLater = $"{later.Id("transaction_id")}:{later["hash"]}";
+        var keptLater = await bank.HeadAsync();
 
-        await bank.ExecuteAsync(tampering);
+        await bank.Book.ExecuteAsync(tampering);
 
         (await VerifyAsync(bank)).ExitCode.Should().Be(0, "all is consistent within the database");
         var run = await VerifyAsync(bank, "--against", keptLater);
@@ -101,9 +99,8 @@ public sealed class VerifyTests(TestDatabase database)
     public async Task An_empty_book_passes_against_its_first_head()
     {
         await using var bank = new BankingApp(database);
-        var head = await bank.GetAsync("/api/audit_head");
 
-        (await VerifyAsync(bank, "--against", $"{head.Id("transaction_id")}:{head["hash"]}")).ExitCode.Should().Be(0);
+        (await VerifyAsync(bank, "--against", await bank.HeadAsync())).ExitCode.Should().Be(0);
     }
 
     [Theory]
@@ -142,8 +139,8 @@ public sealed class VerifyTests(TestDatabase database)
         return bank;
     }
 
-    private Task<Run> VerifyAsync(BankingApp bank, params string[] options) => RunAsync(bank.Book, options);
+    private Task<Run> VerifyAsync(BankingApp bank, params string[] options) => RunAsync(bank.Book.Schema, options);
 
     private Task<Run> RunAsync(string book, string[] options) =>
-        Run.ProgramAsync(["verify", .. options], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", book));
+        ServiceProcess.RunAsync(["verify", .. options], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", book));
 }

@@ -44,7 +44,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     {
         await using var service = Of(settings);
 
-        (await service.RefuseAsync()).Should().Be(1);
+        (await service.StartOnceAsync()).Should().Be(1);
 
         service.Lines.Should().ContainSingle(line => line.Contains("Can't start")).Which.Should().ContainAll(named.Split(' '));
         service.Lines.Should().NotContain(line => line.Contains("   at "), "a stack trace is no help to its reader");

@@ -212,8 +212,8 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         var account = opened.Id("account_id");
         (await PostAsync("deposit", $$"""{"account_id":{{account}},"amount":"1"}""", token.Signed(guarded.Keys[0]), new('k', 255))).ShouldBeCreated();
 
-        (await bank.ScalarAsync<string>("SELECT client_id FROM account WHERE account_id = @account", new { account })).Should().Be(caller);
-        (await bank.ScalarAsync<string>("SELECT string_agg(client_id, ',') FROM transaction_log WHERE to_account_id = @account", new { account }))
+        (await bank.Book.ScalarAsync<string>("SELECT client_id FROM account WHERE account_id = @account", new { account })).Should().Be(caller);
+        (await bank.Book.ScalarAsync<string>("SELECT string_agg(client_id, ',') FROM transaction_log WHERE to_account_id = @account", new { account }))
             .Should().Be($"{caller},{caller}");
     }
 
@@ -314,7 +314,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         return [.. accounts, await LastTransactionAsync(accounts[0])];
     }
 
-    private Task<long> LastTransactionAsync(long account) => bank.ScalarAsync<long>(
+    private Task<long> LastTransactionAsync(long account) => bank.Book.ScalarAsync<long>(
         "SELECT max(transaction_id) FROM transaction_log WHERE @account IN (from_account_id, to_account_id)", new { account });
 
     private Task<Reply> CallAsync(string call, Token token) => CallAsync(call, token.Signed(guarded.Keys[0]));

@@ -73,14 +73,8 @@ public sealed class AuthorityTests(TestDatabase database)
         keys.AutomaticRefreshInterval.Should().Be(TimeSpan.FromHours(1));
         keys.RequestRefresh(); // what it does by itself when the hour is over
 
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        Reply refused;
-        while ((refused = await HeadAsync(bank, old)).Status == HttpStatusCode.OK)
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
-
-        refused.ShouldBeProblem(401, "unauthorized");
+        await Wait.UntilAsync(async () => (await HeadAsync(bank, old)).Status != HttpStatusCode.OK);
+        (await HeadAsync(bank, old)).ShouldBeProblem(401, "unauthorized");
     }
 
     [Fact]
@@ -125,19 +119,13 @@ public sealed class AuthorityTests(TestDatabase database)
 
     private BankingApp Trusting(string authority) => new(
         database,
-        book: null,
+        schema: null,
         ("Authentication:Schemes:Bearer:Authority", authority),
         ("Authentication:Schemes:Bearer:ValidAudiences:0", Token.Audience));
 
     /// <summary>Returns when the authority's tokens are taken: its keys are fetched beside the requests.</summary>
-    private static async Task TakenAsync(BankingApp bank, Authority authority)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while ((await HeadAsync(bank, authority.TokenOf("client", Scope))).Status != HttpStatusCode.OK)
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
-    }
+    private static Task TakenAsync(BankingApp bank, Authority authority) =>
+        Wait.UntilAsync(async () => (await HeadAsync(bank, authority.TokenOf("client", Scope))).Status == HttpStatusCode.OK);
 
     private static Task<Reply> HeadAsync(BankingApp bank, string token) =>
         bank.SendAsync(new(HttpMethod.Get, "/api/audit_head") { Headers = { Authorization = new AuthenticationHeaderValue("Bearer", token) } });

@@ -4,10 +4,8 @@ using Npgsql;
 namespace Banking.Tests;
 
 /// <summary>A book as its DBA sees it.</summary>
-internal sealed class BookInspector(string connectionString, string schema) : IAsyncDisposable
+public sealed class BookInspector(string connectionString, string schema) : IAsyncDisposable
 {
-    public const string HeadSql = "SELECT FROM ledger_head FOR UPDATE;";
-
     private readonly NpgsqlDataSource sql = NpgsqlDataSource.Create(
         new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema, MaxPoolSize = 5 });
 
@@ -20,19 +18,33 @@ internal sealed class BookInspector(string connectionString, string schema) : IA
     /// <summary>One account that was opened, by its key.</summary>
     public sealed record Opened(string IdempotencyKey, long AccountId);
 
+    public string Schema => schema;
+
+    /// <summary>Locks the ledger's head, for which every write waits, until the answer is disposed.</summary>
+    public Task<Held> HoldHeadAsync() => HoldAsync("SELECT FROM ledger_head FOR UPDATE;");
+
     /// <summary>Locks the rows of a query until the answer is disposed.</summary>
     public async Task<Held> HoldAsync(string query, object? parameters = null)
     {
-        var session = await sql.OpenConnectionAsync();
+        var session = await SessionAsync();
         var transaction = await session.BeginTransactionAsync();
         await session.ExecuteAsync(query, parameters, transaction);
-        return new(session, transaction);
+        return new(this, session, transaction);
     }
+
+    /// <summary>A session of the test's own, for what has to stay open.</summary>
+    public Task<NpgsqlConnection> SessionAsync() => sql.OpenConnectionAsync().AsTask();
 
     public async Task<T?> ScalarAsync<T>(string query, object? parameters = null)
     {
         await using var connection = await sql.OpenConnectionAsync();
         return await connection.ExecuteScalarAsync<T>(query, parameters);
+    }
+
+    public async Task ExecuteAsync(string statement, object? parameters = null)
+    {
+        await using var connection = await sql.OpenConnectionAsync();
+        await connection.ExecuteAsync(statement, parameters);
     }
 
     public Task<List<Posting>> PostingsAsync() => RowsAsync<Posting>("""
@@ -47,7 +59,19 @@ internal sealed class BookInspector(string connectionString, string schema) : IA
          WHERE kind = 'customer';
         """);
 
-    public Task<List<string>> FailedChecksAsync() => Repository.FailedChecksAsync(sql);
+    /// <summary>Runs the queries of sql/checks: what they found.</summary>
+    public async Task<List<string>> FailedChecksAsync()
+    {
+        var failed = new List<string>();
+        await using var connection = await sql.OpenConnectionAsync();
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Folder, "sql", "checks"), "*.sql").Order())
+        {
+            var rows = await connection.QueryAsync(await File.ReadAllTextAsync(file));
+            failed.AddRange(rows.Select(row => $"{Path.GetFileName(file)}: {row}"));
+        }
+
+        return failed;
+    }
 
     public ValueTask DisposeAsync() => sql.DisposeAsync();
 
@@ -58,8 +82,18 @@ internal sealed class BookInspector(string connectionString, string schema) : IA
     }
 
     /// <summary>Rows that a session of the test's own keeps locked.</summary>
-    public sealed class Held(NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
+    public sealed class Held(BookInspector book, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
     {
+        /// <summary>Returns when another session waits for these rows, with its process id.</summary>
+        public async Task<int> BlocksAsync(int except = 0)
+        {
+            int? waiter = null;
+            await Wait.UntilAsync(async () => (waiter = await book.ScalarAsync<int?>(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND @holder = ANY (pg_blocking_pids(pid)) AND pid <> @except;",
+                new { holder = session.ProcessID, except })) is not null);
+            return waiter!.Value;
+        }
+
         public async ValueTask DisposeAsync()
         {
             await transaction.DisposeAsync();

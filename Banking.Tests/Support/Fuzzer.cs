@@ -35,7 +35,7 @@ internal sealed class Shot(Operation operation)
     public byte[]? Body { get; set; }
 
     /// <summary>What breaks the request for certain; null where it may well be carried out.</summary>
-    public string? InvalidRequest { get; set; }
+    public string? Mistake { get; set; }
 
     public HttpRequestMessage ToMessage()
     {
@@ -61,7 +61,7 @@ internal sealed class Shot(Operation operation)
     public override string ToString()
     {
         var body = Body is null ? "" : Encoding.Latin1.GetString(Body);
-        return $"{Method} {Path}?{string.Join('&', Query)} [{string.Join(", ", Headers)}] as {ContentType}: {body[..Math.Min(body.Length, 600)]} ({InvalidRequest ?? "meant well"})";
+        return $"{Method} {Path}?{string.Join('&', Query)} [{string.Join(", ", Headers)}] as {ContentType}: {body[..Math.Min(body.Length, 600)]} ({Mistake ?? "meant well"})";
     }
 }
 
@@ -130,42 +130,42 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         {
             case 0:
                 shot.Method = One([.. Methods.Where(method => method != shot.Method)]);
-                (shot.Operation, shot.InvalidRequest) = (null, "another method");
+                (shot.Operation, shot.Mistake) = (null, "another method");
                 break;
             case 1:
-                (shot.Operation, shot.InvalidRequest) = (null, "another path");
+                (shot.Operation, shot.Mistake) = (null, "another path");
                 shot.Path = $"{One(["", "/api", "/api/v1", shot.Path])}/{Uri.EscapeDataString($"x{Text(random.Next(1, 30))}")}";
                 break;
             case 2:
             case 3 when members is null && !shot.Operation!.Parameters("query").Any(IsNeeded):
-                shot.InvalidRequest = "an unknown parameter";
+                shot.Mistake = "an unknown parameter";
                 shot.Query.Add($"{Uri.EscapeDataString($"x{Text(random.Next(20))}")}={Uri.EscapeDataString(Text(random.Next(200)))}");
                 break;
             case 3 when members is null:
                 BreakParameter(shot);
                 break;
             case 3:
-                shot.InvalidRequest = "a bad key";
+                shot.Mistake = "a bad key";
                 shot.Headers.RemoveAll(header => header.Name == "Idempotency-Key");
                 shot.Headers.Add(("Idempotency-Key", One(["", "a b", "a\tb", "a, b", "\u007f", new('k', 256), new('k', 5000)])));
                 break;
             case 4:
-                (shot.InvalidRequest, shot.ContentType) = ("another content type", One(BadTypes));
+                (shot.Mistake, shot.ContentType) = ("another content type", One(BadTypes));
                 break;
             case 5:
-                (shot.InvalidRequest, shot.Body) = ("random bytes", Bytes(random.Next(300)));
+                (shot.Mistake, shot.Body) = ("random bytes", Bytes(random.Next(300)));
                 break;
             case 6:
-                (shot.InvalidRequest, shot.Body) = ("random JSON", Encoding.UTF8.GetBytes(Json(random.Next(12))));
+                (shot.Mistake, shot.Body) = ("random JSON", Encoding.UTF8.GetBytes(Json(random.Next(12))));
                 break;
             case 7:
-                (shot.InvalidRequest, shot.Body) = ("cut short", shot.Body![..random.Next(shot.Body!.Length)]);
+                (shot.Mistake, shot.Body) = ("cut short", shot.Body![..random.Next(shot.Body!.Length)]);
                 break;
             case 8 when random.Next(20) == 0:
-                (shot.InvalidRequest, shot.Body) = ("too large a body", [.. shot.Body!, .. Enumerable.Repeat((byte)' ', 1024 * 1024)]);
+                (shot.Mistake, shot.Body) = ("too large a body", [.. shot.Body!, .. Enumerable.Repeat((byte)' ', 1024 * 1024)]);
                 break;
             default:
-                shot.InvalidRequest = BreakMember(members!, schemas.Resolve(shot.Operation!.RequestSchema!.Value));
+                shot.Mistake = BreakMember(members!, schemas.Resolve(shot.Operation!.RequestSchema!.Value));
                 shot.Body = Write(members!);
                 break;
         }
@@ -231,7 +231,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     {
         var needed = shot.Operation!.Parameters("query").First(IsNeeded);
         var (name, schema) = (NameOf(needed), needed.GetProperty("schema"));
-        shot.InvalidRequest = $"a bad {name}";
+        shot.Mistake = $"a bad {name}";
         shot.Query.RemoveAll(pair => pair.StartsWith($"{name}=", StringComparison.Ordinal));
         shot.Query.AddRange(random.Next(3) switch
         {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Banking.Data;
 
 namespace Banking.Tests;
 
@@ -58,11 +59,7 @@ internal sealed class PostgresServer : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(Folder, "recovery.signal"), "");
         await StartAsync();
         await using var sql = new BookInspector(ConnectionString, "public");
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (await sql.ScalarAsync<bool>("SELECT pg_is_in_recovery();"))
-        {
-            deadline.Token.ThrowIfCancellationRequested();
-        }
+        await Wait.UntilAsync(async () => !await sql.ScalarAsync<bool>("SELECT pg_is_in_recovery();"));
     }
 
     public Task StartAsync() => RunAsync(
@@ -98,14 +95,7 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private static PostgresServer New()
     {
-        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
-        if (Directory.Exists("/usr/lib/postgresql"))
-        {
-            folders = [.. folders, .. Directory.EnumerateDirectories("/usr/lib/postgresql").OrderDescending().Select(version => Path.Combine(version, "bin"))];
-        }
-
-        string[] programs = ["initdb", "pg_ctl", "postgres", "pg_basebackup"];
-        var binaries = folders.FirstOrDefault(folder => programs.All(program => File.Exists(Path.Combine(folder, program))));
+        var binaries = PrivateCluster.FindBinaries();
         Assert.SkipWhen(binaries is null, "A server that is crashed on purpose needs PostgreSQL's server binaries on this machine.");
         return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
     }
@@ -125,14 +115,12 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private async Task RunAsync(string program, params string[] arguments)
     {
-        using var process = Process.Start(As(new(Path.Combine(binaries, program), arguments) { RedirectStandardOutput = true, RedirectStandardError = true }))!;
-        var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        await process.WaitForExitAsync();
-        if (process.ExitCode != 0)
+        var run = await Run.ToEndAsync(As(new(Path.Combine(binaries, program), arguments)));
+        if (run.ExitCode != 0)
         {
             var log = Path.Combine(Folder, "server.log");
             throw new InvalidOperationException(
-                $"{program} {string.Join(' ', arguments)} failed: {await errors}{await output}{(File.Exists(log) ? await File.ReadAllTextAsync(log) : "")}");
+                $"{program} {string.Join(' ', arguments)} failed: {run.Errors}{run.Output}{(File.Exists(log) ? await File.ReadAllTextAsync(log) : "")}");
         }
     }
 }

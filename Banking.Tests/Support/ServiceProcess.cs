@@ -1,44 +1,43 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Text;
-using System.Text.Json;
 
 namespace Banking.Tests;
 
-/// <summary>The real program as a process, on a port that it keeps over restarts.</summary>
-internal sealed class ServiceProcess : IAsyncDisposable
+/// <summary>The real program as a process, on a port that it keeps over restarts, with the verbs of its clients.</summary>
+internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    private readonly Dictionary<string, string> settings;
-    private readonly HttpClient http;
+    private static readonly (string Name, string Value)[] InProduction =
+        [("ASPNETCORE_ENVIRONMENT", "Production"), ("Banking__AllowAnonymous", "true"), ("ASPNETCORE_URLS", "http://127.0.0.1:0")];
+
+    private readonly (string Name, string Value)[] settings;
     private Process? process;
     private TaskCompletionSource up = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public ServiceProcess(string connectionString, string book, params (string Name, string Value)[] settings)
+    /// <summary>In Production, where the settings say nothing else.</summary>
+    public ServiceProcess(string connectionString, string schema, params (string Name, string Value)[] settings)
     {
-        Address = new($"http://127.0.0.1:{Ports.Free()}/");
-        http = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { BaseAddress = Address, Timeout = TimeSpan.FromMinutes(1) };
-        Book = book;
-        this.settings = new()
-        {
-            ["ConnectionStrings__Banking"] = connectionString,
-            ["Banking__Schema"] = book,
-            ["Banking__AllowAnonymous"] = "true",
-            ["ASPNETCORE_ENVIRONMENT"] = "Production",
-            ["ASPNETCORE_URLS"] = $"{Address}",
-        };
-        foreach (var (name, value) in settings)
-        {
-            this.settings[name] = value;
-        }
+        Schema = schema;
+        Http.BaseAddress = new($"http://127.0.0.1:{Ports.Free()}/");
+        this.settings =
+        [
+            .. InProduction, ("ConnectionStrings__Banking", connectionString), ("Banking__Schema", schema), ("ASPNETCORE_URLS", $"{Address}"), .. settings,
+        ];
     }
 
-    public Uri Address { get; }
+    /// <summary>In Development, with a PostgreSQL of its own in the folder. Its address is any, to be set when it has said which.</summary>
+    public ServiceProcess(DirectoryInfo folder, params (string Name, string Value)[] settings) => this.settings =
+    [
+        ("ASPNETCORE_ENVIRONMENT", "Development"), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Banking__DataFolder", folder.FullName), .. settings,
+    ];
 
-    public string Book { get; }
+    public override HttpClient Http { get; } = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { Timeout = TimeSpan.FromMinutes(1) };
+
+    public Uri Address => Http.BaseAddress!;
+
+    public string Schema { get; } = "banking";
 
     /// <summary>The program's own, after its name.</summary>
     public string[] Arguments { get; init; } = [];
@@ -69,44 +68,53 @@ internal sealed class ServiceProcess : IAsyncDisposable
     /// <summary>Completes when it serves: at once, unless it is down.</summary>
     public Task UpAsync() => up.Task.WaitAsync(Patience);
 
+    /// <summary>Runs a command to its end, in Production where the settings say nothing else.</summary>
+    public static Task<Run> RunAsync(string[] arguments, params (string Name, string Value)[] settings) =>
+        Run.ToEndAsync(ToStart(arguments, [.. InProduction, .. settings]));
+
     /// <summary>Starts it, as often as it takes.</summary>
     public async Task StartAsync()
     {
-        using var deadline = new CancellationTokenSource(Patience);
-        while (true)
+        for (var since = Stopwatch.GetTimestamp(); await StartOnceAsync() is not null; FailedStarts++)
         {
-            Start();
-            if (await Task.WhenAny(up.Task, process!.WaitForExitAsync(deadline.Token)) == up.Task)
+            if (Stopwatch.GetElapsedTime(since) > Patience)
             {
-                return;
+                throw new TimeoutException(string.Join('\n', Lines));
             }
-
-            if (deadline.IsCancellationRequested)
-            {
-                throw new InvalidOperationException(string.Join('\n', Lines));
-            }
-
-            FailedStarts++;
         }
     }
 
-    /// <summary>Starts it where it should refuse to: its exit code, or null where it serves all the same.</summary>
-    public async Task<int?> RefuseAsync()
+    /// <summary>Starts it: its exit code, or null where it serves.</summary>
+    public async Task<int?> StartOnceAsync()
     {
         Start();
-        var exited = process!.WaitForExitAsync();
-        return await Task.WhenAny(exited, up.Task).WaitAsync(Patience) == exited ? process.ExitCode : null;
+        var ended = process!.WaitForExitAsync();
+        var first = await Task.WhenAny(ended, up.Task, Task.Delay(Patience));
+        return first == ended ? process.ExitCode
+            : first == up.Task ? null
+            : throw new TimeoutException(string.Join('\n', Lines));
+    }
+
+    /// <summary>Starts it and waits for nothing.</summary>
+    public void Start()
+    {
+        process?.Dispose();
+        process = Process.Start(ToStart(Arguments, settings))!;
+        process.OutputDataReceived += (_, line) => Read(line.Data);
+        process.ErrorDataReceived += (_, line) => Read(line.Data);
+        process.BeginErrorReadLine();
+        if (IsHeard)
+        {
+            process.BeginOutputReadLine();
+        }
+        else
+        {
+            _ = HearUntilUpAsync(process.StandardOutput);
+        }
     }
 
     /// <summary>Completes when it has said something.</summary>
-    public async Task SaidAsync(string words)
-    {
-        using var deadline = new CancellationTokenSource(Patience);
-        while (!Lines.Any(line => line.Contains(words)))
-        {
-            await Task.Delay(20, deadline.Token);
-        }
-    }
+    public Task SaidAsync(string words) => Wait.UntilAsync(() => Lines.Any(line => line.Contains(words)));
 
     /// <summary>kill -9.</summary>
     public async Task KillAsync()
@@ -120,17 +128,23 @@ internal sealed class ServiceProcess : IAsyncDisposable
     public async Task RestartAsync()
     {
         up = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await TerminateAsync();
-        await process!.WaitForExitAsync().WaitAsync(Patience);
+        await StopAsync();
         await StartAsync();
     }
 
-    /// <summary>Asks it to stop.</summary>
-    public async Task TerminateAsync()
+    /// <summary>Asks it to stop, unless it has, and gives its exit code.</summary>
+    public async Task<int> StopAsync()
     {
-        using var kill = Process.Start("kill", ["-TERM", $"{ProcessId}"]);
-        await kill.WaitForExitAsync();
+        if (!process!.HasExited)
+        {
+            await TerminateAsync();
+        }
+
+        return await ExitCodeAsync(Patience);
     }
+
+    /// <summary>Asks it to stop and waits for nothing.</summary>
+    public Task TerminateAsync() => Run.ToEndAsync(new("kill", ["-TERM", $"{ProcessId}"]));
 
     public async Task<int> ExitCodeAsync(TimeSpan within)
     {
@@ -138,26 +152,9 @@ internal sealed class ServiceProcess : IAsyncDisposable
         return process.ExitCode;
     }
 
-    public Task<Reply> GetAsync(string pathAndQuery, string? traceParent = null) =>
-        SendAsync(new(HttpMethod.Get, new Uri(pathAndQuery, UriKind.Relative)), ("traceparent", traceParent));
-
-    public Task<Reply> PostAsync(string path, object body, string? key = null, string? traceParent = null) => SendAsync(
-        new(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = new StringContent(JsonSerializer.Serialize(body), Encoding.UTF8, "application/json") },
-        ("Idempotency-Key", key),
-        ("traceparent", traceParent));
-
-    public async Task<long> OpenAsync(string initialDeposit = "0")
-    {
-        var reply = await PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = initialDeposit });
-        return reply.Status == HttpStatusCode.Created ? reply.Id("account_id") : throw new InvalidOperationException(reply.Text);
-    }
-
-    public Task<Reply> DepositAsync(long accountId, string amount, string? key = null) =>
-        PostAsync("/api/deposit", new { account_id = accountId, amount }, key);
-
     public async ValueTask DisposeAsync()
     {
-        http.Dispose();
+        Http.Dispose();
         if (process is { HasExited: false })
         {
             await KillAsync();
@@ -166,33 +163,22 @@ internal sealed class ServiceProcess : IAsyncDisposable
         process?.Dispose();
     }
 
-    /// <summary>Starts it and waits for nothing.</summary>
-    public void Start()
+    /// <summary>With these settings, of which later ones win, and no database but theirs.</summary>
+    private static ProcessStartInfo ToStart(string[] arguments, (string Name, string Value)[] settings)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll"), .. Arguments])
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll"), .. arguments])
         {
             WorkingDirectory = AppContext.BaseDirectory,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        start.Environment.Remove("ConnectionStrings__Banking");
         foreach (var (name, value) in settings)
         {
             start.Environment[name] = value;
         }
 
-        process?.Dispose();
-        process = Process.Start(start)!;
-        process.OutputDataReceived += (_, line) => Read(line.Data);
-        process.ErrorDataReceived += (_, line) => Read(line.Data);
-        process.BeginErrorReadLine();
-        if (IsHeard)
-        {
-            process.BeginOutputReadLine();
-        }
-        else
-        {
-            _ = HearUntilUpAsync(process.StandardOutput);
-        }
+        return start;
     }
 
     private async Task HearUntilUpAsync(StreamReader said)
@@ -214,20 +200,6 @@ internal sealed class ServiceProcess : IAsyncDisposable
         if (line.Contains("Ready."))
         {
             up.TrySetResult();
-        }
-    }
-
-    private async Task<Reply> SendAsync(HttpRequestMessage request, params (string Name, string? Value)[] headers)
-    {
-        using (request)
-        {
-            foreach (var (name, value) in headers.Where(header => header.Value is not null))
-            {
-                request.Headers.Add(name, value);
-            }
-
-            using var response = await http.SendAsync(request);
-            return new(response.StatusCode, response.Headers, response.Content.Headers.ContentType?.MediaType, await response.Content.ReadAsStringAsync());
         }
     }
 }

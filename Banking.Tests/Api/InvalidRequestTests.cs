@@ -16,7 +16,7 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 
     public ValueTask DisposeAsync() => App.DisposeAsync();
 
-    public Task<string?> ContentAsync() => App.ScalarAsync<string>(
+    public Task<string?> ContentAsync() => App.Book.ScalarAsync<string>(
         """
         SELECT concat_ws('; ', string_agg(concat_ws(' ', account_id, owner_name, balance), ', ' ORDER BY account_id)
                              , (SELECT count(*) FROM transaction_log)
@@ -25,24 +25,24 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
         """);
 }
 
-public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
+public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
 {
-    private static readonly Dictionary<string, InvalidRequest> ByName = InvalidRequests.All().ToDictionary(mistake => mistake.Name);
+    private static readonly Dictionary<string, InvalidRequest> ByName = InvalidRequests.All().ToDictionary(invalid => invalid.Name);
 
-    public static TheoryData<string> MistakeNames => new(ByName.Keys);
+    public static TheoryData<string> InvalidRequestNames => new(ByName.Keys);
 
     public static TheoryData<string> PostingCalls => new(InvalidRequests.PostingCalls);
 
     [Theory]
-    [MemberData(nameof(MistakeNames))]
+    [MemberData(nameof(InvalidRequestNames))]
     public async Task A_mistake_is_refused_by_its_field_and_leaves_no_trace(string name)
     {
-        var mistake = ByName[name];
+        var invalid = ByName[name];
         var before = await book.ContentAsync();
 
-        var reply = await mistake.SendAsync(book.App);
+        var reply = await invalid.SendAsync(book.App);
 
-        reply.ShouldBeProblem(mistake.Status, mistake.Code, mistake.Fields);
+        reply.ShouldBeProblem(invalid.Status, invalid.Code, invalid.Fields);
         (await book.ContentAsync()).Should().Be(before);
     }
 
@@ -52,13 +52,13 @@ public sealed class BadInputTests(UntouchedBook book, TestDatabase database) : I
         await using var own = new UntouchedBook(database);
         await own.InitializeAsync();
 
-        foreach (var mistake in ByName.Values)
+        foreach (var invalid in ByName.Values)
         {
-            await mistake.SendAsync(own.App);
+            await invalid.SendAsync(own.App);
         }
 
         own.App.Complaints.Should().BeEmpty();
-        (await own.App.FailedChecksAsync()).Should().BeEmpty();
+        (await own.App.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Theory]

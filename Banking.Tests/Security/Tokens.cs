@@ -61,7 +61,7 @@ public sealed class GuardedBank : IAsyncDisposable
 
     internal GuardedBank(TestDatabase database, params (string Name, string Value)[] settings) => App = new(
         database,
-        book: null,
+        schema: null,
         [
         .. settings,
         ("Authentication:Schemes:Bearer:ValidIssuer", Issuer),

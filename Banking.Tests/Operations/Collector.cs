@@ -40,18 +40,9 @@ internal sealed class Collector : IDisposable
 
     /// <summary>What it got, once there is such a thing.</summary>
     public static async Task<T> GetsAsync<T>(ConcurrentQueue<T> received, Func<T, bool> wanted)
-        where T : class
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (true)
-        {
-            if (received.FirstOrDefault(wanted) is { } found)
-            {
-                return found;
-            }
-
-            await Task.Delay(20, deadline.Token);
-        }
+        await Wait.UntilAsync(() => received.Any(wanted));
+        return received.First(wanted);
     }
 
     public void Dispose() => listener.Close();

@@ -1,0 +1,155 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>The program as a newcomer starts it: a process of its own, with a PostgreSQL of its own.</summary>
+public sealed class PrivateClusterTests : IAsyncDisposable
+{
+    private readonly string folder = Path.Combine(Path.GetTempPath(), $"cb-{Guid.NewGuid().ToString("N")[..8]}");
+    private readonly List<ServiceProcess> services = [];
+
+    [Fact]
+    public async Task It_starts_by_itself_says_where_things_are_and_keeps_its_data_when_it_is_stopped()
+    {
+        var first = await StartAsync();
+        first.Lines.Should().ContainSingle(line => line.Contains("Ready.")).Which.Should().Contain(folder).And.MatchRegex(@"http://127\.0\.0\.1:\d+/scalar");
+        var account = await first.OpenAsync("42");
+        using var postmaster = Postmaster();
+
+        (await first.StopAsync()).Should().Be(0);
+
+        await GoneAsync(postmaster);
+        File.Exists(PidFile).Should().BeFalse();
+
+        var second = await StartAsync();
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+    }
+
+    [Fact]
+    public async Task Killed_it_takes_its_postgres_along_and_the_next_start_has_all_that_was_answered()
+    {
+        var first = await StartAsync();
+        var account = await first.OpenAsync("42");
+        using var postmaster = Postmaster();
+
+        await first.KillAsync();
+        await GoneAsync(postmaster);
+
+        var second = await StartAsync();
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+    }
+
+    [Fact]
+    public async Task Killed_with_its_keeper_it_finds_the_postgres_that_was_left_and_goes_on()
+    {
+        var first = await StartAsync();
+        var account = await first.OpenAsync("42");
+        using var left = Postmaster();
+
+        await Run.ToEndAsync(new("pkill", ["-KILL", "-P", $"{first.ProcessId}"]));
+        await first.KillAsync();
+        left.HasExited.Should().BeFalse();
+
+        var second = await StartAsync();
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+        await GoneAsync(left);
+    }
+
+    [Fact]
+    public async Task A_second_process_on_the_same_folder_says_so_and_leaves_the_first_alone()
+    {
+        var first = await StartAsync();
+
+        var second = NotStarted();
+
+        (await second.StartOnceAsync()).Should().Be(1);
+        second.Lines.Should().ContainSingle(line => line.Contains("Can't start"))
+            .Which.Should().Contain(folder).And.Contain("Banking__DataFolder");
+        second.Lines.Should().NotContain(line => line.Contains("   at "), "a stack trace is no help to its reader");
+        (await first.OpenAsync("1")).Should().BePositive();
+    }
+
+    [Fact]
+    public async Task A_trace_of_a_server_that_is_gone_stops_no_other_program_and_no_start()
+    {
+        var first = await StartAsync();
+        var account = await first.OpenAsync("42");
+        await first.StopAsync();
+        using var bystander = Process.Start("sleep", "600");
+        await File.WriteAllTextAsync(PidFile, $"{bystander.Id}\n{Path.Combine(folder, "data")}\n1\n5432\n{folder}\n\n");
+
+        var second = await StartAsync();
+
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+        bystander.HasExited.Should().BeFalse();
+        bystander.Kill();
+    }
+
+    [Fact]
+    public async Task A_port_that_is_taken_is_named()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+
+        var service = NotStarted(("ASPNETCORE_URLS", $"http://{taken.LocalEndpoint}"));
+
+        (await service.StartOnceAsync()).Should().Be(1);
+        service.Lines.Should().ContainSingle(line => line.Contains("Can't start")).Which.Should().Contain($"{taken.LocalEndpoint}");
+        service.Lines.Should().NotContain(line => line.Contains("   at "));
+    }
+
+    [Fact]
+    public async Task In_production_it_asks_for_a_database()
+    {
+        var service = NotStarted(("ASPNETCORE_ENVIRONMENT", "Production"), ("Banking__AllowAnonymous", "true"));
+
+        (await service.StartOnceAsync()).Should().Be(1);
+        service.Lines.Should().ContainSingle(line => line.Contains("ConnectionStrings__Banking"));
+        service.Lines.Should().NotContain(line => line.Contains("   at "));
+        Directory.Exists(folder).Should().BeFalse();
+    }
+
+    private string PidFile => Path.Combine(folder, "data", "postmaster.pid");
+
+    private Process Postmaster() => Process.GetProcessById(int.Parse(File.ReadLines(PidFile).First(), CultureInfo.InvariantCulture));
+
+    private static async Task GoneAsync(Process process)
+    {
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(15));
+    }
+
+    private ServiceProcess NotStarted(params (string Name, string Value)[] settings)
+    {
+        services.Add(new(new DirectoryInfo(folder), settings));
+        return services[^1];
+    }
+
+    private async Task<ServiceProcess> StartAsync()
+    {
+        var service = NotStarted();
+        var exitCode = await service.StartOnceAsync();
+        Assert.SkipWhen(service.Lines.Any(line => line.Contains("No PostgreSQL server binaries")), "The embedded PostgreSQL needs the server's binaries on this machine.");
+        exitCode.Should().BeNull("{0}", string.Join('\n', service.Lines));
+        var ready = service.Lines.Single(line => line.Contains("Ready."));
+        service.Http.BaseAddress = new(ready[ready.IndexOf("http://", StringComparison.Ordinal)..].Replace("/scalar", "/", StringComparison.Ordinal));
+        return service;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var service in services)
+        {
+            await service.StopAsync(); // killed, it would leave its PostgreSQL a moment longer than the folder
+            await service.DisposeAsync();
+        }
+
+        if (Directory.Exists(folder))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}

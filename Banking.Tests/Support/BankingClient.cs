@@ -1,0 +1,98 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+
+namespace Banking.Tests;
+
+/// <summary>What the service answered: status, headers and JSON body.</summary>
+public sealed record Reply(HttpStatusCode Status, HttpResponseHeaders Headers, string? ContentType, string Text)
+{
+    public JsonElement Body => JsonDocument.Parse(Text).RootElement;
+
+    /// <summary>The stable code of a problem document.</summary>
+    public string? Code => Body.TryGetProperty("code", out var code) ? code.GetString() : null;
+
+    public bool Replayed => Headers.TryGetValues("Idempotency-Replayed", out var values) && values.Single() == "true";
+
+    public string? this[string member] => Body.GetProperty(member).ToString();
+
+    public long Id(string member) => Body.GetProperty(member).GetInt64();
+}
+
+/// <summary>The verbs of a client of one running service.</summary>
+public abstract class BankingClient
+{
+    public abstract HttpClient Http { get; }
+
+    public async Task<Reply> SendAsync(HttpRequestMessage request)
+    {
+        using (request)
+        {
+            using var response = await Http.SendAsync(request);
+            return new(response.StatusCode, response.Headers, response.Content.Headers.ContentType?.MediaType, await response.Content.ReadAsStringAsync());
+        }
+    }
+
+    public Task<Reply> GetAsync(string pathAndQuery, string? traceParent = null) =>
+        SendAsync(With(new(HttpMethod.Get, new Uri(pathAndQuery, UriKind.Relative)), ("traceparent", traceParent)));
+
+    /// <summary>Sends a body as it is: JSON text, or an object to be written as JSON.</summary>
+    public Task<Reply> PostAsync(string path, object body, string? key = null, string? traceParent = null)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative))
+        {
+            Content = new StringContent(body as string ?? JsonSerializer.Serialize(body), Encoding.UTF8, "application/json"),
+        };
+        return SendAsync(With(request, ("Idempotency-Key", key), ("traceparent", traceParent)));
+    }
+
+    /// <summary>Opens an account with money in it, and gives its id.</summary>
+    public async Task<long> OpenAsync(string initialDeposit = "0", string currency = "USD", string overdraftLimit = "0")
+    {
+        var reply = await PostAsync("/api/create_account", new { owner_name = "Someone", currency, initial_deposit = initialDeposit, overdraft_limit = overdraftLimit });
+        return reply.Status == HttpStatusCode.Created ? reply.Id("account_id") : throw new InvalidOperationException(reply.Text);
+    }
+
+    public Task<Reply> DepositAsync(long accountId, string amount, string? key = null) =>
+        PostAsync("/api/deposit", new { account_id = accountId, amount }, key);
+
+    public Task<Reply> WithdrawAsync(long accountId, string amount, string? key = null) =>
+        PostAsync("/api/withdraw", new { account_id = accountId, amount }, key);
+
+    public Task<Reply> TransferAsync(long from, long to, string amount, string? key = null) =>
+        PostAsync("/api/transaction", new { from_account_id = from, to_account_id = to, amount }, key);
+
+    public async Task<string?> BalanceAsync(long accountId) => (await GetAsync($"/api/get_one_account?account_id={accountId}"))["balance"];
+
+    /// <summary>All of an account's entries, newest first, read page by page.</summary>
+    public async Task<List<JsonElement>> HistoryAsync(long accountId, int limit = 500)
+    {
+        var entries = new List<JsonElement>();
+        for (string? cursor = ""; cursor is not null;)
+        {
+            var page = await GetAsync($"/api/transaction_history?account_id={accountId}&limit={limit}{cursor}");
+            entries.AddRange(page.Body.GetProperty("transactions").EnumerateArray());
+            cursor = page.Body.GetProperty("next_cursor").GetString() is { } next ? $"&cursor={next}" : null;
+        }
+
+        return entries;
+    }
+
+    /// <summary>The head of the log, as it is kept outside for <c>verify --against</c>.</summary>
+    public async Task<string> HeadAsync()
+    {
+        var head = await GetAsync("/api/audit_head");
+        return $"{head.Id("transaction_id")}:{head["hash"]}";
+    }
+
+    private static HttpRequestMessage With(HttpRequestMessage request, params (string Name, string? Value)[] headers)
+    {
+        foreach (var (name, value) in headers.Where(header => header.Value is not null))
+        {
+            request.Headers.Add(name, value);
+        }
+
+        return request;
+    }
+}
