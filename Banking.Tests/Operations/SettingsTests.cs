@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Reflection;
+using Banking.Api;
 using Banking.Data;
 using FluentAssertions;
 using Npgsql;
@@ -11,7 +12,7 @@ public sealed class SettingsTests(TestDatabase database)
 {
     private const string Secret = "hunter2";
 
-    private static readonly PropertyInfo[] All = typeof(BankingOptions).GetProperties();
+    private static readonly PropertyInfo[] All = [.. typeof(LedgerOptions).GetProperties(), .. typeof(ServiceOptions).GetProperties()];
 
     [Theory]
     [InlineData("")]
@@ -22,7 +23,7 @@ public sealed class SettingsTests(TestDatabase database)
     public async Task Every_wrong_value_stops_the_start_with_its_setting_its_variable_and_what_it_must_be(string value)
     {
         // The one setting that may be any text but none.
-        var wrong = All.Where(setting => value.Length == 0 || setting.Name != nameof(BankingOptions.DataFolder)).ToList();
+        var wrong = All.Where(setting => value.Length == 0 || setting.Name != nameof(ServiceOptions.DataFolder)).ToList();
 
         var run = await StartAsync([.. wrong.Select(setting => (setting, value))]);
 

@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Text.RegularExpressions;
 using Banking.Api;
 using Banking.Data;
@@ -8,6 +9,9 @@ namespace Banking.Tests;
 public sealed partial class ReadmeTests
 {
     private static readonly string Readme = File.ReadAllText(Path.Combine(Repository.Folder, "README.md"));
+
+    private static IEnumerable<(PropertyInfo Setting, object Defaults)> Settings => new object[] { new LedgerOptions(), new ServiceOptions() }
+        .SelectMany(options => options.GetType().GetProperties().Select(setting => (setting, options)));
 
     [Fact]
     public void The_readme_lists_every_code_with_its_status()
@@ -32,9 +36,7 @@ public sealed partial class ReadmeTests
     [Fact]
     public void The_readme_lists_every_setting_with_its_default()
     {
-        var defaults = new BankingOptions();
-
-        foreach (var setting in typeof(BankingOptions).GetProperties())
+        foreach (var (setting, defaults) in Settings)
         {
             var value = setting.GetValue(defaults);
             Readme.Should().Contain(value is null ? $"| `Banking__{setting.Name}` |" : $"| `Banking__{setting.Name}` | `{value}` |");
@@ -64,7 +66,7 @@ public sealed partial class ReadmeTests
     {
         var shown = Setting().Matches(File.ReadAllText(Path.Combine(Repository.Folder, file))).Select(match => match.Groups[1].Value).ToHashSet();
 
-        shown.Should().NotBeEmpty().And.BeSubsetOf(typeof(BankingOptions).GetProperties().Select(property => property.Name));
+        shown.Should().NotBeEmpty().And.BeSubsetOf(Settings.Select(one => one.Setting.Name));
     }
 
     [Fact]
