@@ -34,6 +34,9 @@ public static class Telemetry
     internal static readonly Counter<long> Retries = Meter.CreateCounter<long>(
         "banking.batch.retries", "{transaction}", "Write transactions that the database failed and that were run again.");
 
+    internal static readonly Gauge<double> SettlementUse = Meter.CreateGauge<double>(
+        "banking.settlement.use", description: "How much of the largest balance a currency's settlement account uses, by currency: 1 is full.");
+
     private static InstrumentAdvice<double> Seconds => new()
     {
         HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],

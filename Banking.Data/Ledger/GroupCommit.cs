@@ -26,6 +26,12 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
                 isFailing = false;
                 LastTransactionId = book.LastTransactionId;
                 Telemetry.BatchSize.Record(batch.Count);
+                foreach (var settlement in book.Settlements)
+                {
+                    var use = (double)(Math.Abs(settlement.State.Balance) / LockedBook.BalanceLimit);
+                    Telemetry.SettlementUse.Record(use, new KeyValuePair<string, object?>("currency", settlement.Currency.Code));
+                }
+
                 return batch.FindAll(pending => !pending.Answer());
             }
             catch (Exception exception) when (Database.IsTransient(exception))

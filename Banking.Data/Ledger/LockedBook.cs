@@ -74,6 +74,9 @@ internal sealed class LockedBook(
     public IEnumerable<LockedAccount> Changed => Events.Count == 0 ? [] : accounts.Values.Where(account =>
         account.AccountId <= head.LastAccountId && account.State with { Balance = 0 } != account.Before with { Balance = 0 });
 
+    /// <summary>The settlement accounts among those that are locked.</summary>
+    public IEnumerable<LockedAccount> Settlements => accounts.Values.Where(account => !account.IsCustomer);
+
     /// <summary>Decides one request, in the order of their arrival. A request that is refused leaves nothing behind.</summary>
     public Decision<T> Decide<T>(LedgerRequest<T> request)
         where T : class

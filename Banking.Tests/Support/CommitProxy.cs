@@ -32,6 +32,7 @@ internal sealed class CommitProxy : IAsyncDisposable
     private readonly Lock planning = new();
     private readonly Queue<Fault?> plan = [];
     private int faults;
+    private int? resultsBeforeCut;
     private volatile bool down;
     private volatile TaskCompletionSource passing = new();
 
@@ -74,6 +75,15 @@ internal sealed class CommitProxy : IAsyncDisposable
         }
     }
 
+    /// <summary>In the next transaction, passes so many results of its statements on, and cuts the connection before the one after.</summary>
+    public void CutAfterResults(int results)
+    {
+        lock (planning)
+        {
+            resultsBeforeCut = results;
+        }
+    }
+
     /// <summary>From now on nothing passes, either way, on any connection, and none is closed: the server hangs.</summary>
     public void Hang() => passing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -93,6 +103,16 @@ internal sealed class CommitProxy : IAsyncDisposable
         lock (planning)
         {
             return plan.TryDequeue(out var fault) ? fault : null;
+        }
+    }
+
+    private int? NextCut()
+    {
+        lock (planning)
+        {
+            var next = resultsBeforeCut;
+            resultsBeforeCut = null;
+            return next;
         }
     }
 
@@ -176,9 +196,21 @@ internal sealed class CommitProxy : IAsyncDisposable
 
         async Task AnswersAsync(NetworkStream toClient, NetworkStream fromServer)
         {
+            int? left = null;
             while (true)
             {
                 var message = await MessageAsync(fromServer, typed: true);
+                if ((char)message[0] == 'C')
+                {
+                    left = Text(message, 5) == "BEGIN" ? NextCut() : left - 1;
+                    if (left == 0)
+                    {
+                        Interlocked.Increment(ref faults);
+                        await WriteAsync(toClient, message);
+                        return;
+                    }
+                }
+
                 if (fault is not null && (char)message[0] == 'C' && Text(message, 5) == "COMMIT")
                 {
                     if (fault == Fault.SilenceAfterCommit)
