@@ -46,6 +46,7 @@ internal sealed class MoneyConverter : JsonConverter<decimal?>
         throw new JsonException(Money.Rule);
     }
 
+    /// <summary>Writes an amount in the one form that all of its spellings have in common: 1.5 for 1.50.</summary>
     public override void Write(Utf8JsonWriter writer, decimal? value, JsonSerializerOptions options) =>
-        throw new NotSupportedException("Requests are only read.");
+        writer.WriteStringValue(value?.ToString("0.####", CultureInfo.InvariantCulture));
 }
