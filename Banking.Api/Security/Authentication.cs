@@ -44,7 +44,8 @@ internal static partial class Authentication
             tokens.IssuerSigningKeys = []; // ASP.NET's own reader fails where an issuer has two, and lets every key count for every issuer
             if (settings.Keys is { Count: > 0 } keys)
             {
-                tokens.IssuerSigningKeyResolver = (_, token, _, _) => keys[token.Issuer];
+                tokens.IssuerSigningKeyResolver = (_, token, _, _) =>
+                    keys.Contains(token.Issuer) ? keys[token.Issuer] : throw new SecurityTokenInvalidIssuerException();
             }
         });
         // The keys that were good last count no longer than those that an authority gives out now.
