@@ -34,7 +34,8 @@ internal static class OpenApi
 
     public static void MapDocs(this WebApplication app)
     {
-        app.MapOpenApi();
+        var description = new Lazy<Task<byte[]>>(() => DescriptionAsync(app.Services)); // the endpoints don't change, and making it takes long
+        app.MapGet("/openapi/v1.json", async () => TypedResults.Bytes(await description.Value, "application/json;charset=utf-8")).ExcludeFromDescription();
         app.MapScalarApiReference(page => page
             .WithTitle("Core Banking")
             .DisableDefaultFonts() // they would come from a CDN
@@ -44,6 +45,14 @@ internal static class OpenApi
             .AddPreferredSecuritySchemes(Authentication.Scheme)
             .PreserveSchemaPropertyOrder());
         app.MapGet("/", () => TypedResults.Redirect("/scalar")).ExcludeFromDescription();
+    }
+
+    private static async Task<byte[]> DescriptionAsync(IServiceProvider services)
+    {
+        var document = await services.GetRequiredKeyedService<IOpenApiDocumentProvider>("v1").GetOpenApiDocumentAsync();
+        using var json = new MemoryStream();
+        await document.SerializeAsJsonAsync(json, OpenApiSpecVersion.OpenApi3_1);
+        return json.ToArray();
     }
 
     private static Task Introduce(OpenApiDocument document, OpenApiDocumentTransformerContext context, CancellationToken cancellationToken)
@@ -169,6 +178,8 @@ internal static class OpenApi
 
         if (attributes.OfType<MetadataAttribute>().Any())
         {
+            schema.Type = JsonSchemaType.Object | JsonSchemaType.Null;
+            schema.AdditionalProperties = new OpenApiSchema { Type = JsonSchemaType.String };
             schema.MaxProperties = MetadataAttribute.MostMembers;
             schema.Description = $"A client's own notes: {MetadataAttribute.Form}";
         }

@@ -107,6 +107,11 @@ internal static class StrictRequests
                 field ?? "body", $"is not well-formed JSON, at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.");
         }
 
+        if (exception is MetadataMemberException metadata)
+        {
+            return Problem.Invalid($"{field}.{metadata.Member}", metadata.Message);
+        }
+
         if (exception.Message.StartsWith("Duplicate property", StringComparison.Ordinal))
         {
             return Problem.Invalid(field ?? "body", "is given more than once.");

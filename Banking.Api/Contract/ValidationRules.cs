@@ -41,23 +41,26 @@ public sealed class TextAttribute : StringLengthAttribute
     }
 }
 
-/// <summary>At most 20 members with names of 1 to 64 and string values of at most 500 characters.</summary>
+/// <summary>At most 20 members with names of 1 to 64 and string values of at most 500 characters, together of at most 8192 bytes of UTF-8.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class MetadataAttribute : ValidationAttribute
 {
     public const int MostMembers = 20;
     public const int LongestName = 64;
     public const int LongestValue = 500;
+    public const int MostBytes = 8_192;
 
     public override bool IsValid(object? value) => value is null || (value is IReadOnlyDictionary<string, string> members
         && members.Count <= MostMembers
         && members.All(member =>
-            TextAttribute.Holds(member.Key, 1, LongestName) && member.Value is not null && TextAttribute.Holds(member.Value, 0, LongestValue)));
+            TextAttribute.Holds(member.Key, 1, LongestName) && member.Value is not null && TextAttribute.Holds(member.Value, 0, LongestValue))
+        && members.Sum(member => Encoding.UTF8.GetByteCount(member.Key) + Encoding.UTF8.GetByteCount(member.Value)) <= MostBytes);
 
     public override string FormatErrorMessage(string name) => $"must be {Form}";
 
     public static string Form =>
-        $"an object of at most {MostMembers} string members, names of 1 to {LongestName} and values of at most {LongestValue} characters, none of them NUL.";
+        $"an object of at most {MostMembers} string members, names of 1 to {LongestName} and values of at most {LongestValue} characters, none of them NUL, "
+        + $"and of at most {MostBytes} bytes of UTF-8 in all names and values together.";
 }
 
 /// <summary>A client's name for one request of its own: 1 to 255 visible ASCII characters.</summary>

@@ -14,7 +14,7 @@ public sealed record CreateAccountRequest(
     [property: JsonConverter(typeof(MoneyConverter))] decimal? InitialDeposit = null,
     [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
     [property: Text(0, 140)] string? Reference = null,
-    [property: Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+    [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>An account. Amounts are decimal strings with the currency's own digits; available is balance - held + overdraft_limit.</summary>
 public sealed record AccountResponse(

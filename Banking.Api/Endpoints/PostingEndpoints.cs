@@ -10,7 +10,7 @@ public sealed record CashRequest(
     [property: Needed, Id] long? AccountId,
     [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter))] decimal? Amount,
     [property: Text(0, 140)] string? Reference = null,
-    [property: Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+    [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Money to move from one account to another of the same currency.</summary>
 public sealed record TransferRequest(
@@ -18,7 +18,7 @@ public sealed record TransferRequest(
     [property: Needed, Id] long? ToAccountId,
     [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter))] decimal? Amount,
     [property: Text(0, 140)] string? Reference = null,
-    [property: Metadata] IReadOnlyDictionary<string, string>? Metadata = null);
+    [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Moves money: deposits, withdrawals and transfers, all of them postings to the ledger.</summary>
 internal static class PostingEndpoints

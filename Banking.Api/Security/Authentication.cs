@@ -1,3 +1,4 @@
+using System.Net;
 using Banking.Data;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
@@ -40,7 +41,12 @@ internal static partial class Authentication
             tokens.ValidateIssuer = true;
             tokens.ValidateAudience = true;
             tokens.ClockSkew = TimeSpan.FromSeconds(30);
-            tokens.IssuerSigningKeys = settings.Keys; // all of them: of two with one issuer, as there are while keys are changed, ASP.NET's own reader fails
+            tokens.IssuerSigningKeys = []; // ASP.NET's own reader fails where an issuer has two, and lets every key count for every issuer
+            if (settings.Keys is { Count: > 0 } keys)
+            {
+                tokens.IssuerSigningKeyResolver = (_, token, _, _) =>
+                    keys.Contains(token.Issuer) ? keys[token.Issuer] : throw new SecurityTokenInvalidIssuerException();
+            }
         });
         // The keys that were good last count no longer than those that an authority gives out now.
         builder.Services.PostConfigure<JwtBearerOptions>(
@@ -91,7 +97,21 @@ internal static partial class Authentication
         {
             LogAnonymous(app.Logger);
         }
+        else
+        {
+            // Only Development starts like this. The addresses are known when they are listened on.
+            app.Lifetime.ApplicationStarted.Register(() =>
+            {
+                if (app.Urls.FirstOrDefault(url => !IsLoopback(BindingAddress.Parse(url))) is { } reachable)
+                {
+                    LogAnonymousInDevelopment(app.Logger, reachable);
+                }
+            });
+        }
     }
+
+    private static bool IsLoopback(BindingAddress address) =>
+        address.IsUnixPipe || address.Host == "localhost" || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
 
     // Else ASP.NET would read them with the first request, and fail it.
     private static void ReadSettings(IServiceProvider services)
@@ -152,6 +172,9 @@ internal static partial class Authentication
 
     [LoggerMessage(LogLevel.Warning, "Everybody who reaches this service may do everything: Banking__AllowAnonymous is set, and nobody is asked for a token.")]
     private static partial void LogAnonymous(ILogger logger);
+
+    [LoggerMessage(LogLevel.Warning, "Everybody who reaches this service may do everything: in Development nobody is asked for a token, and others can reach {Address}. Listen on localhost only (ASPNETCORE_URLS), or set Authentication__Schemes__Bearer__... and ASPNETCORE_ENVIRONMENT=Production.")]
+    private static partial void LogAnonymousInDevelopment(ILogger logger, string address);
 
     [LoggerMessage(LogLevel.Warning, "{Method} {Path} was answered with 503: the keys of the tokens' issuer did not come from {Address}. Nobody with a token is let in until they do.")]
     private static partial void LogAuthorityUnavailable(ILogger logger, Exception exception, string method, string path, string address);

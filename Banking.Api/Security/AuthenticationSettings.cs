@@ -13,9 +13,9 @@ internal sealed class AuthenticationSettings(IConfiguration configuration)
     /// <summary>Whether there is any; one that is empty is none.</summary>
     public bool AreGiven => bearer.AsEnumerable().Any(setting => !string.IsNullOrEmpty(setting.Value));
 
-    /// <summary>The keys that issuers without an authority share with this service.</summary>
-    public IReadOnlyList<SecurityKey> Keys =>
-        [.. bearer.GetSection("SigningKeys").GetChildren().Select(key => new SymmetricSecurityKey(Convert.FromBase64String(key["Value"]!)))];
+    /// <summary>The keys that issuers without an authority share with this service, by issuer. One has two while it changes its key.</summary>
+    public ILookup<string, SecurityKey> Keys => bearer.GetSection("SigningKeys").GetChildren().ToLookup(
+        key => key["Issuer"]!, SecurityKey (key) => new SymmetricSecurityKey(Convert.FromBase64String(key["Value"]!)));
 
     /// <summary>What an operator has to set right before the service may start; null where nothing.</summary>
     public string? Fault(bool allowAnonymous, bool isDevelopment)

@@ -20,7 +20,7 @@ public static class Metadata
     /// <summary>Whether two texts hold the same members, however they are spaced.</summary>
     public static bool Same(string? one, string? other) => one == other || Write(Read(one)) == Write(Read(other));
 
-    private static readonly Comparer<string> JsonbOrder = Comparer<string>.Create((one, other) =>
+    public static readonly Comparer<string> JsonbOrder = Comparer<string>.Create((one, other) =>
     {
         byte[] left = System.Text.Encoding.UTF8.GetBytes(one), right = System.Text.Encoding.UTF8.GetBytes(other);
         return left.Length != right.Length ? left.Length.CompareTo(right.Length) : left.AsSpan().SequenceCompareTo(right);

@@ -52,6 +52,21 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
         (await bank.BalanceAsync(account)).Should().Be(balance.ToString("F2", CultureInfo.InvariantCulture));
     }
 
+    [Fact]
+    public async Task A_page_of_large_metadata_ends_early_and_its_cursor_goes_on_with_the_rest()
+    {
+        const int Entries = 70;
+        var account = await bank.OpenAsync();
+        var metadata = Enumerable.Range(10, 19).ToDictionary(i => $"{i}", _ => new string('\u0001', 420)); // six bytes each in JSON
+        var posted = await Task.WhenAll(Enumerable.Range(0, Entries).Select(_ => bank.PostAsync("/api/deposit", new { account_id = account, amount = "1", metadata })));
+
+        var page = await bank.GetAsync($"/api/transaction_history?account_id={account}&limit=500");
+
+        page.Body.GetProperty("transactions").GetArrayLength().Should().BeInRange(1, Entries - 1);
+        page["next_cursor"].Should().NotBeEmpty();
+        (await bank.HistoryAsync(account)).Select(IdOf).Should().Equal(posted.Select(reply => reply.Id("transaction_id")).OrderDescending());
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(7)]

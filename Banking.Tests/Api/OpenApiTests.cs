@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -8,7 +9,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-public sealed partial class OpenApiTests(SharedBank shared) : IClassFixture<SharedBank>
+public sealed partial class OpenApiTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
     private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -47,6 +48,28 @@ public sealed partial class OpenApiTests(SharedBank shared) : IClassFixture<Shar
                     example => Problem.KindOf(example.Name).Status.ToString(System.Globalization.CultureInfo.InvariantCulture) == response.Name);
             }
         }
+    }
+
+    [Fact]
+    public async Task The_description_is_made_once_and_a_flood_of_requests_for_it_costs_next_to_nothing()
+    {
+        const int Flood = 1_000;
+        await using var service = new ServiceProcess(database.ConnectionString, $"book_{Guid.NewGuid():N}");
+        await service.StartAsync();
+        var first = await service.GetAsync("/openapi/v1.json");
+        using var process = Process.GetProcessById(service.ProcessId);
+        var before = process.TotalProcessorTime;
+
+        for (var i = 0; i < Flood; i++)
+        {
+            var again = await service.GetAsync("/openapi/v1.json");
+            (again.Status, again.ContentType, again.Text).Should().Be((HttpStatusCode.OK, "application/json", first.Text));
+        }
+
+        process.Refresh();
+        var each = (process.TotalProcessorTime - before) / Flood;
+        Report.Write($"{Flood} requests for the description: {each.TotalMilliseconds:F2} ms of processor time each.");
+        each.Should().BeLessThan(TimeSpan.FromMilliseconds(2));
     }
 
     [Fact]

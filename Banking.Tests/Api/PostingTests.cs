@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Text;
 using System.Text.Json;
 using FluentAssertions;
 
@@ -244,17 +245,30 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         entry.GetProperty("created_at").GetRawText().Should().Be(posted.Body.GetProperty("created_at").GetRawText());
     }
 
-    [Fact]
-    public async Task Metadata_takes_as_much_as_its_limits_say()
+    [Theory]
+    [InlineData(19, 62, "k", 345, "v")]
+    [InlineData(19, 62, "🔑", 160, "v")]
+    [InlineData(4, 0, "k", 500, "🦊")]
+    [InlineData(19, 0, "k", 409, "\u0001")]
+    public async Task Metadata_takes_8192_bytes_of_names_and_values_and_not_one_more(
+        int members, int nameLength, string nameCharacter, int valueLength, string valueCharacter)
     {
         var account = await bank.OpenAsync();
-        var metadata = Enumerable.Range(10, 20).ToDictionary(i => $"{i}{string.Concat(Enumerable.Repeat("🔑", 62))}", _ => string.Concat(Enumerable.Repeat("🦊", 500)));
+        var metadata = Enumerable.Range(10, members).ToDictionary(
+            i => $"{i}{string.Concat(Enumerable.Repeat(nameCharacter, nameLength))}",
+            _ => string.Concat(Enumerable.Repeat(valueCharacter, valueLength)));
+        metadata["rest"] = new('r', 8_192 - "rest".Length - metadata.Sum(member => Encoding.UTF8.GetByteCount(member.Key + member.Value)));
 
         var reply = await bank.PostAsync("/api/deposit", new { account_id = account, amount = 1, metadata });
+        metadata["rest"] += "r";
+        var refused = await bank.PostAsync("/api/deposit", new { account_id = account, amount = 1, metadata });
 
         reply.ShouldBeCreated();
+        metadata["rest"] = metadata["rest"][1..];
         reply.Body.GetProperty("metadata").Deserialize<Dictionary<string, string>>().Should().BeEquivalentTo(metadata);
         (await bank.GetAsync(reply.Headers.Location!.ToString())).Text.Should().Be(reply.Text);
+        refused.ShouldBeProblem(400, "validation_failed", "metadata");
+        refused["detail"].Should().Contain("8192 bytes");
     }
 
     [Theory]

@@ -76,6 +76,40 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     }
 
     [Theory]
+    [InlineData("http://+:0")]
+    [InlineData("http://0.0.0.0:0")]
+    [InlineData("http://[::]:0")]
+    [InlineData("http://bank.test:0")]
+    [InlineData("http://127.0.0.1:0;http://*:0")]
+    public async Task In_development_it_says_that_everybody_is_let_in_where_others_can_reach_it(string addresses)
+    {
+        await using var service = Of($"ASPNETCORE_ENVIRONMENT=Development ASPNETCORE_URLS={addresses}");
+
+        await service.StartAsync();
+        await service.TerminateAsync();
+        await service.ExitCodeAsync(within: TimeSpan.FromSeconds(20));
+
+        service.Warnings.Should().ContainSingle().Which.Should().ContainAll("Everybody who reaches this service", "Development", Bearer, "localhost");
+    }
+
+    [Theory]
+    [InlineData("http://127.0.0.1:0")]
+    [InlineData("http://127.0.0.2:0")]
+    [InlineData("http://localhost:PORT")]
+    [InlineData("http://unix:HOME/socket")]
+    public async Task In_development_it_has_nothing_to_say_where_only_its_own_machine_reaches_it(string address)
+    {
+        var url = address.Replace("PORT", $"{Ports.Free()}", StringComparison.Ordinal).Replace("HOME", home.FullName, StringComparison.Ordinal);
+        await using var service = Of($"ASPNETCORE_ENVIRONMENT=Development ASPNETCORE_URLS={url}");
+
+        await service.StartAsync();
+        await service.TerminateAsync();
+        await service.ExitCodeAsync(within: TimeSpan.FromSeconds(20));
+
+        service.Warnings.Should().BeEmpty();
+    }
+
+    [Theory]
     [InlineData($"{SigningKey} {Issuer} {Audience}")]
     [InlineData($"{SigningKey} {Issuer} {Audience} ASPNETCORE_ENVIRONMENT=Development")]
     [InlineData($"{SigningKey} {Bearer}ValidIssuers__0=us {Bearer}ValidAudience=core-banking")]

@@ -83,6 +83,10 @@ internal static class InvalidRequests
             "\"text\"", "1", "true", "[]", "[{\"k\":\"v\"}]", "{\"k\":null}", "{\"\":\"v\"}", "{\"\\u0000\":\"v\"}", "{\"k\":\"\\u0000\"}",
             $"{{{Text(65, "k")}:\"v\"}}", $"{{\"k\":{Text(501, "v")}}}",
             $"{{{string.Join(',', Enumerable.Range(0, 21).Select(i => $"\"{i}\":\"v\""))}}}",
+            $"{{{string.Join(',', Enumerable.Range(0, 60_000).Select(i => $"\"{i}\":\"v\""))}}}",
+            $"{{{string.Join(',', Enumerable.Range(10, 17).Select(i => $"\"{i}\":{Text(480, "v")}"))}}}", // 8194 bytes
+            $"{{{string.Join(',', Enumerable.Range(10, 5).Select(i => $"\"{i}\":{Text(450, "🦊")}"))}}}",
+            $"{{{Text(1_000_000, "k")}:\"v\"}}",
         ],
     };
 
@@ -185,6 +189,8 @@ internal static class InvalidRequests
         }
 
         yield return InvalidRequest.In("deposit with a metadata member twice", Post("deposit", Body("deposit", "metadata", """{"k":"v","k":"v"}""")), "metadata.k");
+        yield return InvalidRequest.In("deposit with a metadata member twice, once escaped", Post("deposit", Body("deposit", "metadata", """{"k":"v","l":"v","\u006b":"w"}""")), "metadata.k");
+        yield return InvalidRequest.In("deposit with metadata that is cut off", Post("deposit", """{"account_id":1000,"amount":"1","metadata":{"k":"v","l" """), "metadata");
         yield return InvalidRequest.In("deposit with half a character for a metadata name", Post("deposit", Body("deposit", "metadata", """{"\ud800":"v"}""")), "metadata");
         yield return InvalidRequest.In("deposit with a comma in a number", Post("deposit", Body("deposit", "amount", "1,5")), "body");
         yield return InvalidRequest.In("deposit with an unknown member of two words", Post("deposit", Body("deposit", "a b", "1")), "a b");
