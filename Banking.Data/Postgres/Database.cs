@@ -1,3 +1,4 @@
+using System.Data;
 using System.Net.Sockets;
 using Dapper;
 using Npgsql;
@@ -45,15 +46,41 @@ public static class Database
         return builder.Build();
     }
 
+    /// <summary>What <paramref name="work"/> gives on a connection of its own. Whatever it throws once that connection is lost is a transient fault.</summary>
+    public static async Task<T> UseAsync<T>(this NpgsqlDataSource dataSource, Func<NpgsqlConnection, Task<T>> work)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync();
+        try
+        {
+            return await work(connection);
+        }
+        catch (PostgresException exception) when (IsStalePlan(exception))
+        {
+            dataSource.Clear(); // every connection of the pool may have prepared this and other statements on the table as it was
+            throw;
+        }
+        catch (Exception exception) when (connection.State != ConnectionState.Open && !IsTransient(exception))
+        {
+            // Where a connection breaks between two results, the layer above says what it missed, and not that it broke.
+            throw new NpgsqlException("The connection to the database was lost.", exception);
+        }
+    }
+
+    /// <summary>Somebody changed the type of a column that a prepared statement reads; prepared again, the statement works.</summary>
+    internal static bool IsStalePlan(Exception exception) =>
+        exception is PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" };
+
     /// <summary>Whether the fault is the database's or the network's, so that the same work may succeed when it is run again.</summary>
     public static bool IsTransient(Exception exception) => exception switch
     {
+        _ when IsStalePlan(exception) => true,
         PostgresException { SqlState: var state } =>
             state.StartsWith("08", StringComparison.Ordinal)      // the connection is gone
             || state.StartsWith("57P", StringComparison.Ordinal)  // the server stops, starts or gives up
             || state.StartsWith("53", StringComparison.Ordinal)   // out of connections, memory or disk
             || state is "40001" or "40P01"                        // serialization failure, deadlock
                      or "55P03" or "57014"                        // waited too long for a lock or an answer
+                     or "25P03" or "25P04"                        // the server ended a transaction that took too long
                      or "25006",                                  // read-only: a standby that is not promoted yet
         NpgsqlException or SocketException or IOException or TimeoutException => true,
         _ => false,
