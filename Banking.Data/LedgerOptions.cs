@@ -19,7 +19,7 @@ public sealed class BankingOptions
     /// <summary>Serve callers without a token outside Development too.</summary>
     public bool AllowAnonymous { get; init; }
 
-    /// <summary>How many requests may wait for the ledger; one more is refused as overloaded.</summary>
+    /// <summary>How many requests may wait for the ledger, and for a look-up of an account or a transaction; one more is refused as overloaded.</summary>
     [Range(1, 1_000_000)]
     public int QueueLimit { get; init; } = 5_000;
 
@@ -38,6 +38,21 @@ public sealed class BankingOptions
     /// <summary>How long a read may take, in seconds, before it is answered that the database does not answer.</summary>
     [Range(1, 600)]
     public int ReadSeconds { get; init; } = 5;
+
+    /// <summary>
+    /// How many database connections the reads of one instance use at most: two for look-ups of an account or a transaction, the
+    /// others for pages. The ledger and readiness have four of their own.
+    /// </summary>
+    [Range(3, 1_000)]
+    public int ReadConnections { get; init; } = 16;
+
+    /// <summary>How many pages may be read or wait to be read; one more is refused as overloaded.</summary>
+    [Range(1, 1_000_000)]
+    public int ReadLimit { get; init; } = 100;
+
+    /// <summary>How many megabytes the database may use for the sorts and hashes of a <c>verify</c>.</summary>
+    [Range(64, 1_048_576)]
+    public int VerifyMemory { get; init; } = 512;
 
     /// <summary>How many requests one caller may make in a second; 0 is any number.</summary>
     [Range(0, 1_000_000)]

@@ -46,7 +46,7 @@ internal static class AccountEndpoints
             .WithSummary("Show an account")
             .WithDescription("With its balance at this moment.")
             .Needs(Scope.AccountsRead)
-            .Answers<AccountResponse>(200, "account_not_found");
+            .Answers<AccountResponse>(200, "account_not_found", "overloaded");
     }
 
     private static async Task<IResult> CreateAccount(

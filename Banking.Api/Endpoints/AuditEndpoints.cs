@@ -22,7 +22,7 @@ internal static class AuditEndpoints
             .WithSummary("Show the head of the log's chain of hashes")
             .WithDescription("Keep it outside: `verify --against <transaction_id>:<hash>` proves later that the log up to it is still the same.")
             .Needs(Scope.AuditRead)
-            .Answers<AuditHeadResponse>(200);
+            .Answers<AuditHeadResponse>(200, "overloaded");
 
     private static async Task<IResult> AuditHead(AuditHeads heads, CancellationToken cancellationToken) =>
         TypedResults.Ok(AuditHeadResponse.From(await heads.GetAsync(cancellationToken)));

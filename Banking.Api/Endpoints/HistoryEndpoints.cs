@@ -42,7 +42,7 @@ internal static class HistoryEndpoints
             .WithSummary("List an account's transactions")
             .WithDescription("Newest first, with the running balance; page by page, with next_cursor.")
             .Needs(Scope.TransactionsRead)
-            .Answers<HistoryResponse>(200, "account_not_found");
+            .Answers<HistoryResponse>(200, "account_not_found", "overloaded");
 
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id] long? accountId,

@@ -35,7 +35,7 @@ internal static class TransactionEndpoints
             .WithSummary("Show a transaction")
             .WithDescription("With both accounts and their balances right after it.")
             .Needs(Scope.TransactionsRead)
-            .Answers<TransactionResponse>(200, "transaction_not_found");
+            .Answers<TransactionResponse>(200, "transaction_not_found", "overloaded");
 
     private static async Task<IResult> GetOneTransaction(
         [FromQuery(Name = "transaction_id"), Needed, Id] long? transactionId,

@@ -19,6 +19,8 @@ internal static partial class Hosting
         services.AddSingleton<BookDatabase>();
         services.AddSingleton(provider => Database.Connect(
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<BankingOptions>()));
+        services.AddSingleton(provider => new ReadDatabase(
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<BankingOptions>()));
         services.AddSingleton(provider => Currencies.Load(provider.GetRequiredService<NpgsqlDataSource>()));
         services.AddSingleton<Accounts>();
         services.AddSingleton<Transactions>();
@@ -26,6 +28,9 @@ internal static partial class Hosting
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<Ledger>();
         services.AddSingleton<Readiness>();
+        services.AddSingleton(provider => new CriticalLoop("look-up of accounts", provider.GetRequiredService<Accounts>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("look-up of transactions", provider.GetRequiredService<Transactions>().RunAsync));
+        services.AddHostedService<CriticalLoops>();
     }
 
     /// <summary>The address where none is set by ASP.NET's own settings.</summary>
@@ -62,7 +67,7 @@ internal static partial class Hosting
                 app.Lifetime.ApplicationStarted.Register(() =>
                     LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
                 await app.RunAsync();
-                return 0;
+                return Environment.ExitCode; // 0, unless a critical loop has failed
             }
             catch (Exception exception) when (IsForTheOperator(exception))
             {
