@@ -72,6 +72,48 @@ public sealed class EmbeddedTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_postgres_that_was_left_and_can_not_be_connected_to_is_stopped_all_the_same()
+    {
+        var first = Start();
+        await first.ReadyAsync();
+        var account = await first.OpenAsync("42");
+        using var left = Postmaster();
+        await RunAsync("pkill", "-KILL", "-P", $"{first.ProcessId}");
+        await first.KillAsync("KILL");
+        File.Delete(Path.Combine(folder, ".s.PGSQL.5432")); // as those do who tidy up
+
+        var second = Start();
+
+        await second.ReadyAsync();
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+        await GoneAsync(left);
+    }
+
+    [Fact]
+    public async Task A_postgres_that_was_left_and_does_not_stop_keeps_its_trace_and_the_start_says_what_to_do()
+    {
+        var first = Start();
+        await first.ReadyAsync();
+        var account = await first.OpenAsync("42");
+        using var left = Postmaster();
+        await RunAsync("kill", "-STOP", $"{left.Id}");
+        await RunAsync("pkill", "-KILL", "-P", $"{first.ProcessId}");
+        await first.KillAsync("KILL");
+        File.Delete(Path.Combine(folder, ".s.PGSQL.5432"));
+
+        var second = Start();
+
+        (await second.ExitCodeAsync()).Should().Be(1);
+        File.Exists(PidFile).Should().BeTrue();
+        second.Lines.Should().ContainSingle(line => line.Contains("Can't start"))
+            .Which.Should().Contain($"process {left.Id}").And.Contain($"kill -CONT {left.Id}");
+        await RunAsync("kill", "-CONT", $"{left.Id}");
+        var third = Start();
+        await third.ReadyAsync();
+        (await third.BalanceAsync(account)).Should().Be("42.00");
+    }
+
+    [Fact]
     public async Task A_second_process_on_the_same_folder_says_so_and_leaves_the_first_alone()
     {
         var first = Start();
