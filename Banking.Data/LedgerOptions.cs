@@ -13,7 +13,7 @@ public sealed class LedgerOptions
     [RegularExpression("^[a-z_][a-z0-9_]{0,62}$", ErrorMessage = "1 to 63 of a-z, 0-9 and _, and not begin with a digit")]
     public string Schema { get; init; } = "banking";
 
-    /// <summary>How many requests may wait for the ledger; one more is refused as overloaded.</summary>
+    /// <summary>How many requests may wait for the ledger, and for a look-up of an account or a transaction; one more is refused as overloaded.</summary>
     [Range(1, 1_000_000)]
     public int QueueLimit { get; init; } = 5_000;
 
@@ -39,4 +39,19 @@ public sealed class LedgerOptions
     /// <summary>How long a read may take, in seconds, before it is answered that the database does not answer.</summary>
     [Range(1, 600)]
     public int ReadSeconds { get; init; } = 5;
+
+    /// <summary>
+    /// How many database connections the reads of one instance use at most: two for look-ups of an account or a transaction, the
+    /// others for pages. The ledger and readiness have four of their own.
+    /// </summary>
+    [Range(3, 1_000)]
+    public int ReadConnections { get; init; } = 16;
+
+    /// <summary>How many pages may be read or wait to be read; one more is refused as overloaded.</summary>
+    [Range(1, 1_000_000)]
+    public int ReadLimit { get; init; } = 100;
+
+    /// <summary>How many megabytes the database may use for the sorts and hashes of a <c>verify</c>.</summary>
+    [Range(64, 1_048_576)]
+    public int VerifyMemory { get; init; } = 512;
 }

@@ -48,7 +48,7 @@ internal static partial class VerifyCommand
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
             await database.FindAsync();
-            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<LedgerOptions>().Schema);
+            var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<LedgerOptions>());
             var runs = Verification.Checks.Select(check => (Check: check, Run: (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
             if (against is { } kept)
             {
@@ -56,8 +56,8 @@ internal static partial class VerifyCommand
             }
 
             using var metrics = Observability.HasCollector(app.Configuration) ? VerificationMetrics() : null;
-            // Two at a time, each in a session of its own: on a large book they read for a minute and wait for nothing.
-            using var places = new SemaphoreSlim(2);
+            // Each in a session of its own: on a large book they read for a minute and wait for nothing.
+            using var places = new SemaphoreSlim(Verification.AtOnce);
             var passed = true;
             foreach (var (check, running) in runs.Select(run => (run.Check, RunAsync(run.Run, places))).ToList())
             {

@@ -19,6 +19,7 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
             BadHttpRequestException { InnerException: JsonException json } => StrictRequests.Explain(json, RequestTypeOf(httpContext)),
             BadHttpRequestException { StatusCode: 400 } => Problem.Invalid("body", "is required: a JSON object."),
             BadHttpRequestException { StatusCode: var status } => Problem.Of(status, httpContext.Request),
+            OverloadedException => Problem.Of(Refusal.Overloaded, exception.Message),
             _ when Database.IsTransient(exception) => DatabaseUnavailable(exception, httpContext),
             _ => Fault(exception, httpContext),
         };

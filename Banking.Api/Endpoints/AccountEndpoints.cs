@@ -73,7 +73,7 @@ internal static class AccountEndpoints
             .WithSummary("Show an account")
             .WithDescription("With its balance at this moment.")
             .Needs(Scope.AccountsRead)
-            .Answers<AccountResponse>(200, Refusal.AccountNotFound);
+            .Answers<AccountResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
         api.MapGet("/list_accounts", ListAccounts)
             .WithName("list_accounts")
             .WithTags("Accounts")
@@ -81,7 +81,7 @@ internal static class AccountEndpoints
             .WithDescription(
                 "By id; page by page, with next_cursor. A page with a filter may hold fewer accounts than limit, or none, while next_cursor is set.")
             .Needs(Scope.AccountsRead)
-            .Answers<AccountListResponse>(200);
+            .Answers<AccountListResponse>(200, Refusal.Overloaded);
     }
 
     private static async Task<IResult> CreateAccount(

@@ -48,7 +48,7 @@ internal static class AccountEventsEndpoints
             .WithSummary("List what happened to an account beside postings")
             .WithDescription("Newest first: its opening, changes, freezes and closing, with who asked and why; page by page, with next_cursor.")
             .Needs(Scope.AccountsRead)
-            .Answers<AccountEventsResponse>(200, Refusal.AccountNotFound);
+            .Answers<AccountEventsResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> AccountEvents(
         [FromQuery(Name = "account_id"), Needed, Id] long? accountId,

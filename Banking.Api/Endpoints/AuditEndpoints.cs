@@ -28,7 +28,7 @@ internal static class AuditEndpoints
                 "Keep it outside: `verify --against <block_id>:<hash>` proves later that both logs up to this block are still the same. "
                 + "The ids are the last ones given out; after a recovery that lost the end of the book they say where to go on.")
             .Needs(Scope.AuditRead)
-            .Answers<AuditHeadResponse>(200);
+            .Answers<AuditHeadResponse>(200, Refusal.Overloaded);
 
     private static async Task<IResult> AuditHead(AuditHeads heads, CancellationToken cancellationToken) =>
         TypedResults.Ok(AuditHeadResponse.From(await heads.GetAsync(cancellationToken)));

@@ -42,7 +42,7 @@ internal static class HistoryEndpoints
             .WithSummary("List an account's transactions")
             .WithDescription("Newest first, with the running balance; page by page, with next_cursor. A page with about 1 MB of metadata ends before its limit: only a next_cursor of null means the end.")
             .Needs(Scope.TransactionsRead)
-            .Answers<HistoryResponse>(200, Refusal.AccountNotFound);
+            .Answers<HistoryResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id] long? accountId,

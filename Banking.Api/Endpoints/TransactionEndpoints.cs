@@ -38,7 +38,7 @@ internal static class TransactionEndpoints
             .WithSummary("Show a transaction")
             .WithDescription("With both accounts and their balances right after it.")
             .Needs(Scope.TransactionsRead)
-            .Answers<TransactionResponse>(200, Refusal.TransactionNotFound);
+            .Answers<TransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> GetOneTransaction(
         [FromQuery(Name = "transaction_id"), Needed, Id] long? transactionId,

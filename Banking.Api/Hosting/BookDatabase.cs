@@ -39,7 +39,8 @@ internal sealed partial class BookDatabase(
     }
 
     /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one, and gives their names.</summary>
-    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(OwnersConnectionString, ledgerOptions.Schema);
+    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(
+        OwnersConnectionString, ledgerOptions.Schema, TimeSpan.FromSeconds(options.StartSeconds), holder => LogWaitingForLock(holder, options.StartSeconds));
 
     /// <summary>The scripts that are missing.</summary>
     public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, ledgerOptions.Schema);
@@ -77,6 +78,9 @@ internal sealed partial class BookDatabase(
 
     [LoggerMessage(LogLevel.Warning, "The database does not answer yet: {Reason}. It is tried again every second, for {Seconds} s in all.")]
     private partial void LogWaiting(string reason, int seconds);
+
+    [LoggerMessage(LogLevel.Warning, "Scripts are pending, and another session has the migration lock: {Holder}. Waiting for it, for {Seconds} s in all.")]
+    private partial void LogWaitingForLock(string holder, int seconds);
 
     public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

@@ -17,6 +17,8 @@ internal static partial class Hosting
         services.AddSingleton<BookDatabase>();
         services.AddSingleton(provider => Database.Connect(
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+        services.AddSingleton(provider => new ReadDatabase(
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
         services.AddSingleton<Currencies>();
         services.AddSingleton<Accounts>();
         services.AddSingleton<AccountList>();
@@ -25,9 +27,11 @@ internal static partial class Hosting
         services.AddSingleton<History>();
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<Ledger>();
-        services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
-        services.AddHostedService<CriticalLoops>();
         services.AddSingleton<Readiness>();
+        services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("look-up of accounts", provider.GetRequiredService<Accounts>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("look-up of transactions", provider.GetRequiredService<Transactions>().RunAsync));
+        services.AddHostedService<CriticalLoops>();
     }
 
     private static void AddOptionsOf<T>(this IServiceCollection services)

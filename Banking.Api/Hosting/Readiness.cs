@@ -60,9 +60,15 @@ internal sealed partial class Readiness(
     {
         try
         {
-            return Migrations.Missing(dataSource) is [var first, ..] missing
-                ? $"the schema is older than this build: {missing.Count} scripts are missing, the first is {first}"
-                : null;
+            return BookState.Read(dataSource) switch
+            {
+                { IsStandby: true } => "the database is a standby",
+                { IsReadOnly: true } => "the database's sessions are read-only (default_transaction_read_only)",
+                { MayInsert: false } => "the role may only read the book (see sql/roles)",
+                { MissingScripts: [var first, ..] missing } =>
+                    $"the schema is older than this build: {missing.Count} scripts are missing, the first is {first}",
+                _ => null,
+            };
         }
         catch (Exception exception) when (Database.IsTransient(exception))
         {

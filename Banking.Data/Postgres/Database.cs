@@ -21,25 +21,57 @@ public static class Database
         SET enable_hashjoin = off;
         SET enable_mergejoin = off;
         SET jit = off;
-        SELECT set_config('idle_in_transaction_session_timeout', @idle_transaction, false);
+        SELECT set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
+             , set_config('statement_timeout', @statement, false);
         """;
 
-    /// <summary>A pool of connections whose unqualified names are those of the book's schema.</summary>
+    private const int LedgerConnections = 4; // the ledger has one at a time, and so has readiness
+
+    /// <summary>The connections of the ledger and of readiness.</summary>
     public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)
     {
-        var builder = new NpgsqlDataSourceBuilder(connectionString);
-        builder.ConnectionStringBuilder.SearchPath = options.Schema;
+        var settings = SettingsFor(connectionString, options.Schema);
         // Half the time for a try leaves some to try again. A database that hangs takes up both: the command, and then the connection
         // on which Npgsql asks to cancel it, or two of these, as it tries GSS encryption first. So one such try is all the time there is.
-        builder.ConnectionStringBuilder.CommandTimeout = (options.RetrySeconds + 1) / 2;
-        builder.ConnectionStringBuilder.Timeout = builder.ConnectionStringBuilder.CommandTimeout;
-        builder.ConnectionStringBuilder.HostRecheckSeconds = 1; // of several hosts, which one is the primary now
-        builder.ConnectionStringBuilder.ApplicationName ??= "core-banking";
-        builder.ConnectionStringBuilder.MaxAutoPrepare = 50;
-        builder.ConnectionStringBuilder.AutoPrepareMinUsages = 2;
-        builder.ConnectionStringBuilder.NoResetOnClose = true; // nothing changes a session after it is set up
-        builder.Name = options.Schema; // in metrics and traces, in place of the connection string
-        var session = new { idle_transaction = $"{options.IdleTransactionSeconds}s" };
+        settings.CommandTimeout = (options.RetrySeconds + 1) / 2;
+        settings.Timeout = settings.CommandTimeout;
+        return Pool(settings, LedgerConnections, options.Schema, options, statementSeconds: 0);
+    }
+
+    /// <summary>The connections of all reads. The server ends a statement that takes too long, and Npgsql never asks it to.</summary>
+    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options)
+    {
+        var settings = SettingsFor(connectionString, options.Schema, "reads");
+        settings.CommandTimeout = 0;
+        settings.Timeout = options.ReadSeconds;
+        return Pool(settings, options.ReadConnections, $"{options.Schema}_reads", options, options.ReadSeconds);
+    }
+
+    /// <summary>What every connection to a book has in common: its schema, the primary where there are several hosts, and a name that a DBA sees.</summary>
+    internal static NpgsqlConnectionStringBuilder SettingsFor(string connectionString, string schema, string purpose = "")
+    {
+        var settings = new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema };
+        settings.ApplicationName = $"{settings.ApplicationName ?? "core-banking"} {purpose}".TrimEnd();
+        if (settings.Host?.Contains(',', StringComparison.Ordinal) == true)
+        {
+            settings.TargetSessionAttributes ??= "primary";
+        }
+
+        return settings;
+    }
+
+    /// <summary>A pool of connections whose unqualified names are those of the book's schema.</summary>
+    private static NpgsqlDataSource Pool(
+        NpgsqlConnectionStringBuilder settings, int connections, string name, LedgerOptions options, int statementSeconds)
+    {
+        settings.MinPoolSize = Math.Min(settings.MinPoolSize, connections);
+        settings.MaxPoolSize = connections;
+        settings.HostRecheckSeconds = 1; // of several hosts, which one is the primary now
+        settings.MaxAutoPrepare = 50;
+        settings.AutoPrepareMinUsages = 2;
+        settings.NoResetOnClose = true; // nothing changes a session after it is set up
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name }; // in metrics and traces, in place of the connection string
+        var session = new { idle_transaction = $"{options.IdleTransactionSeconds}s", statement = $"{statementSeconds}s" };
         builder.UsePhysicalConnectionInitializer(
             connection => connection.Execute(SessionSql, session),
             async connection => await connection.ExecuteAsync(SessionSql, session));

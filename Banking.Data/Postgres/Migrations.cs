@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Reflection;
 using Dapper;
 using DbUp;
@@ -12,7 +13,7 @@ public sealed record Script(string Name, string Sql);
 /// <summary>Brings a book's schema to this build's version with the scripts of <c>sql/</c>.</summary>
 public static class Migrations
 {
-    private const string LockSql = "SELECT pg_try_advisory_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
+    private const string EncodingSql = "SHOW server_encoding;";
 
     private const string SchemaExistsSql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = @schema);";
 
@@ -20,26 +21,44 @@ public static class Migrations
 
     private const string JournalSql = "SELECT scriptname FROM schema_version;";
 
+    // The lock is a transaction's: it ends with its owner, whoever pools connections in between. No time limit may end it sooner.
+    private const string NoTimeLimitSql = """
+        SELECT set_config(name, '0', true)
+          FROM pg_settings
+         WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout');
+        """;
+
+    private const string LockSql = "SELECT pg_try_advisory_xact_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
+
+    private const string HolderSql = """
+        SELECT format('process %s (%s, application %s, state %s, since %s)', pid, usename, application_name, state, date_trunc('second', state_change))
+          FROM pg_locks
+          JOIN pg_stat_activity USING (pid)
+          JOIN pg_database ON pg_database.oid = pg_locks.database
+         WHERE locktype = 'advisory'
+           AND granted
+           AND pg_database.datname = current_database()
+           AND (classid::bigint << 32 | objid::bigint) = hashtextextended('core-banking migrations of ' || @schema, 0);
+        """;
+
     /// <summary>The scripts of this build, in order.</summary>
     private static IEnumerable<string> Scripts => Assembly.GetExecutingAssembly().GetManifestResourceNames().Where(IsScript).Order(StringComparer.Ordinal);
 
     private static bool IsScript(string resource) => !resource.Contains('/', StringComparison.Ordinal);
 
-    /// <summary>This build's scripts that the book's journal doesn't have. Those that only a later build knows are no matter: they say themselves whether this one works beside it.</summary>
-    public static IReadOnlyList<string> Missing(NpgsqlDataSource dataSource)
-    {
-        using var connection = dataSource.OpenConnection();
-        return [.. Scripts.Except(connection.Query<string>(JournalSql, commandTimeout: 1))];
-    }
+    /// <summary>This build's scripts that a book's journal doesn't have. Those that only a later build knows are no matter: they say themselves whether this one works beside it.</summary>
+    internal static IReadOnlyList<string> Missing(IEnumerable<string> journal) => [.. Scripts.Except(journal)];
 
     /// <summary>The scripts that <see cref="ApplyAsync"/> would apply, in order. Nothing is changed, and no owner's rights are needed.</summary>
     public static async Task<IReadOnlyList<Script>> PendingAsync(string connectionString, string schema)
     {
         await using var database = Connect(connectionString, schema);
         await using var session = await database.OpenConnectionAsync();
-        var applied = await session.ExecuteScalarAsync<bool>(JournalExistsSql, new { schema }) ? await session.QueryAsync<string>(JournalSql) : [];
-        return [.. Scripts.Except(applied).Select(name => new Script(name, TextOf(name)))];
+        return [.. (await PendingAsync(session, schema)).Select(name => new Script(name, TextOf(name)))];
     }
+
+    private static async Task<IReadOnlyList<string>> PendingAsync(NpgsqlConnection session, string schema) => Missing(
+        await session.ExecuteScalarAsync<bool>(JournalExistsSql, new { schema }) ? await session.QueryAsync<string>(JournalSql) : []);
 
     private static string TextOf(string script)
     {
@@ -47,12 +66,13 @@ public static class Migrations
         return reader.ReadToEnd();
     }
 
-    // Unpooled: the lock lasts as long as the session, and a pooled one would go on after its disposal.
     private static NpgsqlDataSource Connect(string connectionString, string schema, bool isPatient = false)
     {
-        var builder = new NpgsqlDataSourceBuilder(connectionString) { Name = "migrations" }; // in metrics, in place of the connection string
+        var builder = new NpgsqlDataSourceBuilder(Database.SettingsFor(connectionString, schema, "migrations").ConnectionString)
+        {
+            Name = "migrations", // in metrics, in place of the connection string
+        };
         builder.ConnectionStringBuilder.Pooling = false;
-        builder.ConnectionStringBuilder.SearchPath = schema;
         if (isPatient)
         {
             builder.ConnectionStringBuilder.CommandTimeout = 0;
@@ -63,25 +83,60 @@ public static class Migrations
 
     /// <summary>
     /// Applies the scripts that the book's journal doesn't have yet, each in a transaction of its own, and gives their names.
-    /// Instances that start together wait for each other.
+    /// Instances that start together wait for each other; where none is missing, there is nothing to wait for.
     /// </summary>
-    /// <exception cref="InvalidOperationException">A script failed; the message says which and why.</exception>
-    public static async Task<IReadOnlyList<string>> ApplyAsync(string connectionString, string schema)
+    /// <param name="waitsFor">Hears who has the lock, if it has to wait for it.</param>
+    /// <exception cref="InvalidOperationException">It can't be done; the message says why and, of a script, which.</exception>
+    public static async Task<IReadOnlyList<string>> ApplyAsync(string connectionString, string schema, TimeSpan patience, Action<string> waitsFor)
     {
         await using var database = Connect(connectionString, schema);
         await using var session = await database.OpenConnectionAsync();
-        // Asked for again and again: a statement that waits would hang where the database does, and hold a snapshot meanwhile.
-        while (!await session.ExecuteScalarAsync<bool>(LockSql, new { schema }))
+        if (await session.ExecuteScalarAsync<string>(EncodingSql) is not "UTF8" and var encoding)
         {
+            throw new InvalidOperationException(
+                $"The database's encoding is {encoding}, which can't keep every name and reference. "
+                + "Make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name it in ConnectionStrings__Banking.");
+        }
+
+        await using var locked = await session.BeginTransactionAsync();
+        await session.ExecuteAsync(NoTimeLimitSql);
+        var (since, holder) = (Stopwatch.GetTimestamp(), "");
+        while (true)
+        {
+            if (await PendingAsync(session, schema) is [])
+            {
+                return [];
+            }
+
+            // Asked for again and again: a statement that waits would hang where the database does, and hold a snapshot meanwhile.
+            if (await session.ExecuteScalarAsync<bool>(LockSql, new { schema }))
+            {
+                break;
+            }
+
+            var holds = await session.ExecuteScalarAsync<string>(HolderSql, new { schema });
+            if (holds is not null && holds != holder)
+            {
+                waitsFor(holder = holds);
+            }
+
+            if (Stopwatch.GetElapsedTime(since) >= patience)
+            {
+                throw new InvalidOperationException(
+                    $"Scripts are pending, and another session kept the lock of the migrations of {schema} for {patience.TotalSeconds:F0} s: {holder}. "
+                    + "Where it does not migrate, end it: SELECT pg_terminate_backend(its process).");
+            }
+
             await Task.Delay(200);
         }
 
+        await using var patient = Connect(connectionString, schema, isPatient: true); // a script takes as long as it takes
         if (!await session.ExecuteScalarAsync<bool>(SchemaExistsSql, new { schema }))
         {
-            await session.ExecuteAsync($"CREATE SCHEMA \"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\";");
+            await using var other = await patient.OpenConnectionAsync(); // as the lock's transaction goes on
+            await other.ExecuteAsync($"CREATE SCHEMA \"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\";");
         }
 
-        await using var patient = Connect(connectionString, schema, isPatient: true); // a script takes as long as it takes
         var result = PostgresqlExtensions.PostgresqlDatabase(new PostgresqlConnectionManager(patient), schema)
             .JournalToPostgresqlTable(schema, "schema_version")
             .WithScriptsEmbeddedInAssembly(Assembly.GetExecutingAssembly(), IsScript)

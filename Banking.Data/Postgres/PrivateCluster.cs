@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net.Sockets;
 using System.Text.RegularExpressions;
 
 namespace Banking.Data;
@@ -84,7 +83,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         {
             var data = Path.Combine(folder, "data");
             await MakeAsync(binaries, data, user);
-            await ClearAsync(binaries, folder, data, user);
+            await ClearAsync(binaries, data, user);
             var keeper = await KeepAsync(binaries, folder, data, user);
             var version = await RunAsync(Path.Combine(binaries, "postgres"), ["--version"], user);
             return new PrivateCluster(folder, VersionNumber().Match(version).Value, ownerLock, keeper);
@@ -135,27 +134,48 @@ public sealed partial class PrivateCluster : IAsyncDisposable
     }
 
     /// <summary>Stops the server that a crash left running, or removes the trace of one that no longer runs.</summary>
-    private static async Task ClearAsync(string binaries, string folder, string data, string? user)
+    private static async Task ClearAsync(string binaries, string data, string? user)
     {
+        // The server's process id, and its data folder as it was started with.
         var postmaster = Path.Combine(data, "postmaster.pid");
-        if (!File.Exists(postmaster))
+        if (!File.Exists(postmaster) || await File.ReadAllLinesAsync(postmaster) is not [var id, var its, ..])
         {
             return;
         }
 
-        // The file's process id may long be another program's, which must not be stopped: only the socket tells.
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(folder, ".s.PGSQL.5432")));
-        }
-        catch (SocketException)
+        // That id may long be another program's, which must not be stopped, and for which PostgreSQL itself would not start.
+        if (!(await CommandLineAsync(id)).Contains(its, StringComparison.Ordinal))
         {
             File.Delete(postmaster);
             return;
         }
 
-        await RunAsync(Path.Combine(binaries, "pg_ctl"), ["stop", "-D", data, "-m", "fast", "-w"], user);
+        try
+        {
+            await RunAsync(Path.Combine(binaries, "pg_ctl"), ["stop", "-D", data, "-m", "fast", "-w", "-t", "20"], user);
+        }
+        catch (InvalidOperationException exception) when (File.Exists(postmaster))
+        {
+            throw new InvalidOperationException(
+                $"A PostgreSQL that an earlier run left, process {id}, still has {data} and does not stop. See what it does, end it "
+                + $"(kill -CONT {id} where it was stopped halfway, then kill -QUIT {id}) and start again. {exception.Message}",
+                exception);
+        }
+    }
+
+    /// <summary>Of a process that runs; empty where there is none.</summary>
+    private static async Task<string> CommandLineAsync(string processId)
+    {
+        try
+        {
+            return OperatingSystem.IsLinux()
+                ? await File.ReadAllTextAsync($"/proc/{processId}/cmdline")
+                : await RunAsync("ps", ["-p", processId, "-o", "command="], user: null);
+        }
+        catch (Exception exception) when (exception is IOException or InvalidOperationException)
+        {
+            return "";
+        }
     }
 
     /// <summary>Starts the server under a child that waits for this process to end or let go, and then stops it: also after kill -9.</summary>

@@ -11,17 +11,32 @@ public sealed record CheckResult(string Check, long Rows, IReadOnlyList<string> 
     public bool Passed => Rows == 0;
 }
 
-/// <summary>Runs the queries of <c>sql/checks</c>, the same files that a DBA runs, and compares a head that somebody kept.</summary>
-public sealed class Verification(string connectionString, string schema)
+/// <summary>Runs the queries of <c>sql/checks</c>, the same files that a DBA runs, and compares a head that somebody kept. Several may run at once.</summary>
+public sealed class Verification(string connectionString, LedgerOptions options)
 {
-    private const int FindingsShown = 5;
+    /// <summary>How many of the runs may go on at once for the memory to suffice.</summary>
+    public const int AtOnce = 2;
 
-    // The checks read whole tables: they get a planner of their own, with memory to sort in, and can't write.
+    private const int FindingsShown = 5;
+    private const int WorkersEach = 1; // beside the leader
+    private const int SortsEach = 3; // and hashes, which each process of a check may have in memory together
+
+    // The checks read whole tables: they get a planner of their own, with memory to sort in, and can't write. A name that they
+    // use is PostgreSQL's own or else the book's, and never a temporary table's.
     private const string SessionSql = """
-        SET default_transaction_read_only = on;
-        SET work_mem = '256MB';
-        SET hash_mem_multiplier = 4;
+        SELECT set_config('default_transaction_read_only', 'on', false)
+             , set_config('search_path', format('pg_catalog, %I, pg_temp', @schema), false)
+             , set_config('max_parallel_workers_per_gather', @workers::text, false)
+             , set_config('hash_mem_multiplier', '1', false)
+             , set_config('work_mem', @work_mem || 'kB', false);
         """;
+
+    private object Session => new
+    {
+        schema = options.Schema,
+        workers = WorkersEach,
+        work_mem = options.VerifyMemory * 1024 / (AtOnce * (1 + WorkersEach) * SortsEach),
+    };
 
     /// <summary>The names of all checks.</summary>
     public static IReadOnlyList<string> Checks { get; } =
@@ -60,10 +75,11 @@ public sealed class Verification(string connectionString, string schema)
     private async Task<CheckResult> QueryAsync(string check, string sql, object? parameters)
     {
         var started = Stopwatch.GetTimestamp();
-        var settings = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, SearchPath = schema, CommandTimeout = 0 };
-        await using var connection = new NpgsqlConnection(settings.ConnectionString);
-        await connection.OpenAsync();
-        await connection.ExecuteAsync(SessionSql);
+        var settings = Database.SettingsFor(connectionString, options.Schema, "verify");
+        (settings.Pooling, settings.CommandTimeout) = (false, 0);
+        await using var database = NpgsqlDataSource.Create(settings);
+        await using var connection = await database.OpenConnectionAsync();
+        await connection.ExecuteAsync(SessionSql, Session);
         var rows = 0L;
         var findings = new List<string>();
         foreach (IDictionary<string, object?> row in connection.Query(sql, parameters, buffered: false))

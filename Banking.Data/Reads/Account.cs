@@ -1,5 +1,3 @@
-using Npgsql;
-
 namespace Banking.Data;
 
 /// <summary>What an account may do, as the database and the API name it.</summary>
@@ -29,7 +27,7 @@ public sealed record Account(
 }
 
 /// <summary>Reads accounts by their ids.</summary>
-public sealed class Accounts(NpgsqlDataSource dataSource, LedgerOptions options)
+public sealed class Accounts(ReadDatabase database, LedgerOptions options)
 {
     internal const string Columns = """
         account_id
@@ -50,8 +48,11 @@ public sealed class Accounts(NpgsqlDataSource dataSource, LedgerOptions options)
          WHERE account_id = ANY (@ids);
         """;
 
-    private readonly Lookup<Account> byId = new(dataSource, options, GetSql, account => account.AccountId);
+    private readonly Lookup<Account> byId = new(database, options, GetSql, account => account.AccountId);
 
     /// <summary>The account, or null where there is none with that id.</summary>
     public Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken) => byId.FindAsync(accountId, cancellationToken);
+
+    /// <summary>Does the work for those who wait in <see cref="GetAsync"/>, until it is told to stop.</summary>
+    public Task RunAsync(CancellationToken stop) => byId.RunAsync(stop);
 }

@@ -33,7 +33,7 @@ public sealed record AccountEvent(
 public sealed record AccountEventPage(string Currency, IReadOnlyList<AccountEvent> Events, long? Next);
 
 /// <summary>Reads accounts' events a page at a time.</summary>
-public sealed class AccountEvents(NpgsqlDataSource dataSource)
+public sealed class AccountEvents(ReadDatabase database)
 {
     // As one pair, as in History: no other index than (account_id, account_event_id) can serve it.
     private const string PageSql = """
@@ -65,20 +65,18 @@ public sealed class AccountEvents(NpgsqlDataSource dataSource)
 
     /// <summary>At most <paramref name="limit"/> events older than event <paramref name="before"/>, or null where there is no such account.</summary>
     public Task<AccountEventPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
-        dataSource.ReadAsync((connection, cancellation) => PageAsync(connection, accountId, limit, before, cancellation), cancellationToken);
+        database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
 
-    private static async Task<AccountEventPage?> PageAsync(
-        NpgsqlConnection connection, long accountId, int limit, long before, CancellationToken cancellationToken)
+    private static async Task<AccountEventPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
     {
         // One row more than asked for tells whether there is a next page.
         var parameters = new { account_id = accountId, before, rows = limit + 1 };
-        CommandDefinition Command(string text) => new(text, parameters, commandTimeout: 0, cancellationToken: cancellationToken);
-        if (await connection.ExecuteScalarAsync<string>(Command(CurrencySql)) is not { } currency)
+        if (await connection.ExecuteScalarAsync<string>(CurrencySql, parameters) is not { } currency)
         {
             return null;
         }
 
-        var events = (await connection.QueryAsync<AccountEvent>(Command(PageSql))).AsList();
+        var events = (await connection.QueryAsync<AccountEvent>(PageSql, parameters)).AsList();
         if (events.Count <= limit)
         {
             return new(currency, events, Next: null);

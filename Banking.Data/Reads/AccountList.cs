@@ -10,7 +10,7 @@ public sealed record AccountFilter(string? Currency, string? Status, string? Ref
 public sealed record AccountPage(IReadOnlyList<Account> Accounts, long? Next);
 
 /// <summary>Lists customers' accounts a page at a time.</summary>
-public sealed class AccountList(NpgsqlDataSource dataSource)
+public sealed class AccountList(ReadDatabase database)
 {
     /// <summary>The id before the first customer's account.</summary>
     public const long Start = 999;
@@ -55,17 +55,14 @@ public sealed class AccountList(NpgsqlDataSource dataSource)
 
     /// <summary>At most <paramref name="limit"/> accounts with ids above <paramref name="after"/> that pass the filter.</summary>
     public Task<AccountPage> PageAsync(AccountFilter filter, int limit, long after, CancellationToken cancellationToken) =>
-        dataSource.ReadAsync((connection, cancellation) => PageAsync(connection, filter, limit, after, cancellation), cancellationToken);
+        database.ReadAsync(connection => PageAsync(connection, filter, limit, after), cancellationToken);
 
-    private static async Task<AccountPage> PageAsync(
-        NpgsqlConnection connection, AccountFilter filter, int limit, long after, CancellationToken cancellationToken)
+    private static async Task<AccountPage> PageAsync(NpgsqlConnection connection, AccountFilter filter, int limit, long after)
     {
         var sql = filter.Reference is null ? Any : OfOneReference;
-        CommandDefinition Command(string text, object parameters) => new(text, parameters, commandTimeout: 0, cancellationToken: cancellationToken);
-
-        var end = await connection.ExecuteScalarAsync<long?>(Command(sql.End, new { after, reference = filter.Reference, most = MostLookedAt }));
+        var end = await connection.ExecuteScalarAsync<long?>(sql.End, new { after, reference = filter.Reference, most = MostLookedAt });
         // One row more than asked for tells whether there is a next page.
-        var accounts = (await connection.QueryAsync<Account>(Command(sql.Page, new
+        var accounts = (await connection.QueryAsync<Account>(sql.Page, new
         {
             after,
             reference = filter.Reference,
@@ -73,7 +70,7 @@ public sealed class AccountList(NpgsqlDataSource dataSource)
             currency = filter.Currency,
             status = filter.Status,
             rows = limit + 1,
-        }))).AsList();
+        })).AsList();
         if (accounts.Count <= limit)
         {
             return new(accounts, Next: end);

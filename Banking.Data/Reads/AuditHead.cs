@@ -1,5 +1,4 @@
 using Dapper;
-using Npgsql;
 
 namespace Banking.Data;
 
@@ -7,7 +6,7 @@ namespace Banking.Data;
 public sealed record AuditHead(long BlockId, long TransactionId, long AccountEventId, long AccountId, string Hash, DateTime CreatedAt);
 
 /// <summary>Reads the head of the chain.</summary>
-public sealed class AuditHeads(NpgsqlDataSource dataSource)
+public sealed class AuditHeads(ReadDatabase database)
 {
     private const string GetSql = """
         SELECT last_block_id AS block_id
@@ -20,8 +19,6 @@ public sealed class AuditHeads(NpgsqlDataSource dataSource)
          WHERE only_row;
         """;
 
-    public Task<AuditHead> GetAsync(CancellationToken cancellationToken) => dataSource.ReadAsync(
-        (connection, cancellation) => connection.QuerySingleAsync<AuditHead>(
-            new CommandDefinition(GetSql, commandTimeout: 0, cancellationToken: cancellation)),
-        cancellationToken);
+    public Task<AuditHead> GetAsync(CancellationToken cancellationToken) =>
+        database.ReadAsync(connection => connection.QuerySingleAsync<AuditHead>(GetSql), cancellationToken);
 }

@@ -20,7 +20,7 @@ public sealed record Entry(
 public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 
 /// <summary>Reads accounts' entries a page at a time.</summary>
-public sealed class History(NpgsqlDataSource dataSource)
+public sealed class History(ReadDatabase database)
 {
     // Each side of account_entry walks its own index (account, transaction_id) from the cursor down, and the two are merged as
     // they come until the page is full: a page costs the same at any depth. Both columns are compared and sorted as one pair,
@@ -52,17 +52,14 @@ public sealed class History(NpgsqlDataSource dataSource)
 
     /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null where there is no such account.</summary>
     public Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
-        dataSource.ReadAsync((connection, cancellation) => PageAsync(connection, accountId, limit, before, cancellation), cancellationToken);
+        database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
 
-    private static async Task<HistoryPage?> PageAsync(
-        NpgsqlConnection connection, long accountId, int limit, long before, CancellationToken cancellationToken)
+    private static async Task<HistoryPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
     {
         // One row more than asked for tells whether there is a next page.
         var parameters = new { account_id = accountId, before, rows = limit + 1 };
-        var entries = (List<Entry>)await connection.QueryAsync<Entry>(
-            new CommandDefinition(PageSql, parameters, commandTimeout: 0, cancellationToken: cancellationToken));
-        if (entries.Count == 0 && !await connection.ExecuteScalarAsync<bool>(
-            new CommandDefinition(ExistsSql, parameters, commandTimeout: 0, cancellationToken: cancellationToken)))
+        var entries = (List<Entry>)await connection.QueryAsync<Entry>(PageSql, parameters);
+        if (entries.Count == 0 && !await connection.ExecuteScalarAsync<bool>(ExistsSql, parameters))
         {
             return null;
         }

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Threading.Channels;
 using Dapper;
-using Npgsql;
 
 namespace Banking.Data;
 
@@ -9,73 +8,85 @@ namespace Banking.Data;
 /// Finds rows by their ids. Those asked for while a look-up is at the database go together in the next one, where each costs a
 /// fraction of a look-up of its own. A row is read after it was asked for, never before: whoever has a posting's answer sees it.
 /// </summary>
-internal sealed class Lookup<TRow>
+/// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
+internal sealed class Lookup<TRow>(ReadDatabase database, LedgerOptions options, string sql, Func<TRow, long> idOf)
     where TRow : class
 {
     private const int MostAtATime = 1_000;
 
-    private readonly NpgsqlDataSource dataSource;
-    private readonly LedgerOptions options;
-    private readonly string sql;
-    private readonly Func<TRow, long> idOf;
-    private readonly Channel<Asked> queue = Channel.CreateUnbounded<Asked>(new() { SingleReader = true });
-
-    /// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
-    public Lookup(NpgsqlDataSource dataSource, LedgerOptions options, string sql, Func<TRow, long> idOf)
-    {
-        (this.dataSource, this.options, this.sql, this.idOf) = (dataSource, options, sql, idOf);
-        using (ExecutionContext.SuppressFlow()) // it works for all, not for the request that happened to make it
-        {
-            _ = Task.Run(AnswerAsync);
-        }
-    }
+    private readonly LinkedList<Asked> waiting = [];
+    private readonly Channel<bool> someWait =
+        Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
 
     /// <summary>The row, or null where there is none with that id.</summary>
-    public Task<TRow?> FindAsync(long id, CancellationToken cancellationToken)
+    /// <exception cref="OverloadedException">Too many wait for theirs.</exception>
+    public async Task<TRow?> FindAsync(long id, CancellationToken cancellationToken)
     {
-        var asked = new Asked(id);
-        queue.Writer.TryWrite(asked);
-        return asked.Answer.Task.WaitAsync(cancellationToken);
-    }
-
-    private async Task AnswerAsync()
-    {
-        while (await queue.Reader.WaitToReadAsync())
+        var asked = new LinkedListNode<Asked>(new(id));
+        lock (waiting)
         {
-            var together = new List<Asked>();
-            while (together.Count < MostAtATime && queue.Reader.TryRead(out var asked))
+            if (waiting.Count >= options.QueueLimit)
             {
-                together.Add(asked);
+                throw new OverloadedException();
             }
 
-            using var span = Telemetry.StartShared("look-up", together.Select(asked => asked.Span));
-            try
-            {
-                var rows = await ReadAsync([.. together.Select(asked => asked.Id).Distinct()]);
-                together.ForEach(asked => asked.Answer.SetResult(rows.GetValueOrDefault(asked.Id)));
-            }
-            catch (Exception exception) // whatever it is, it is the answer of each of them
-            {
-                span?.SetStatus(ActivityStatusCode.Error);
-                together.ForEach(asked => asked.Answer.SetException(exception));
-            }
+            waiting.AddLast(asked);
         }
-    }
 
-    private async Task<Dictionary<long, TRow>> ReadAsync(long[] ids)
-    {
-        using var late = new CancellationTokenSource(TimeSpan.FromSeconds(options.ReadSeconds));
+        someWait.Writer.TryWrite(true);
         try
         {
-            var rows = await dataSource.ReadAsync(
-                (connection, cancellation) => connection.QueryAsync<TRow>(
-                    new CommandDefinition(sql, new { ids }, commandTimeout: 0, cancellationToken: cancellation)),
-                late.Token);
-            return rows.ToDictionary(idOf);
+            return await asked.Value.Answer.Task.WaitAsync(cancellationToken);
         }
-        catch (OperationCanceledException exception)
+        catch (OperationCanceledException)
         {
-            throw new TimeoutException("The database did not answer a look-up in time.", exception);
+            lock (waiting)
+            {
+                if (asked.List is not null)
+                {
+                    waiting.Remove(asked);
+                }
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Answers those who ask, until it is told to stop.</summary>
+    public async Task RunAsync(CancellationToken stop)
+    {
+        await foreach (var _ in someWait.Reader.ReadAllAsync(stop))
+        {
+            while (Next() is { Count: > 0 } together)
+            {
+                await AnswerAsync(together);
+            }
+        }
+    }
+
+    private List<Asked> Next()
+    {
+        lock (waiting)
+        {
+            var next = waiting.Take(MostAtATime).ToList();
+            next.ForEach(_ => waiting.RemoveFirst());
+            return next;
+        }
+    }
+
+    private async Task AnswerAsync(List<Asked> together)
+    {
+        using var span = Telemetry.StartShared("look-up", together.Select(asked => asked.Span));
+        try
+        {
+            var ids = together.Select(asked => asked.Id).Distinct().ToArray();
+            var rows = (await database.ReadAsync(connection => connection.QueryAsync<TRow>(sql, new { ids }))).ToDictionary(idOf);
+            together.ForEach(asked => asked.Answer.SetResult(rows.GetValueOrDefault(asked.Id)));
+        }
+        catch (Exception exception) // whatever it is, it is the answer of each of them
+        {
+            span?.SetStatus(ActivityStatusCode.Error);
+            together.ForEach(asked => asked.Answer.SetException(exception));
         }
     }
 

@@ -1,5 +1,3 @@
-using Npgsql;
-
 namespace Banking.Data;
 
 /// <summary>A row of the log: a posting that was made. Metadata is JSON text.</summary>
@@ -17,7 +15,7 @@ public sealed record Transaction(
     DateTime CreatedAt);
 
 /// <summary>Reads single rows of the log.</summary>
-public sealed class Transactions(NpgsqlDataSource dataSource, LedgerOptions options)
+public sealed class Transactions(ReadDatabase database, LedgerOptions options)
 {
     private const string GetSql = """
         SELECT transaction_id
@@ -35,8 +33,11 @@ public sealed class Transactions(NpgsqlDataSource dataSource, LedgerOptions opti
          WHERE transaction_id = ANY (@ids);
         """;
 
-    private readonly Lookup<Transaction> byId = new(dataSource, options, GetSql, transaction => transaction.TransactionId);
+    private readonly Lookup<Transaction> byId = new(database, options, GetSql, transaction => transaction.TransactionId);
 
     /// <summary>The transaction, or null where there is none with that id.</summary>
     public Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken) => byId.FindAsync(transactionId, cancellationToken);
+
+    /// <summary>Does the work for those who wait in <see cref="GetAsync"/>, until it is told to stop.</summary>
+    public Task RunAsync(CancellationToken stop) => byId.RunAsync(stop);
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using Banking.Data;
 using Dapper;
 using FluentAssertions;
 using Microsoft.Extensions.DependencyInjection;
@@ -326,15 +327,12 @@ public sealed class LedgerTests(TestDatabase database)
 
         static async Task ReportAsync(BankingApp bank)
         {
-            // More than the pool has idle, so that each of its sessions is among them.
-            var service = bank.Services.GetRequiredService<NpgsqlDataSource>();
-            foreach (var session in await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => service.OpenConnectionAsync().AsTask())))
-            {
-                await using (session)
-                {
-                    await session.ExecuteAsync("SELECT pg_stat_force_next_flush();");
-                }
-            }
+            // As many at once as the pools have idle, so that each of their sessions is among them.
+            var (ledger, reads) = (bank.Services.GetRequiredService<NpgsqlDataSource>(), bank.Services.GetRequiredService<ReadDatabase>());
+            await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => ledger.UseAsync(FlushAsync)));
+            await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => reads.ReadAsync(FlushAsync, CancellationToken.None)));
+
+            static Task<int> FlushAsync(NpgsqlConnection session) => session.ExecuteAsync("SELECT pg_stat_force_next_flush(), pg_sleep(0.1);");
         }
     }
 }

@@ -60,6 +60,40 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_postgres_that_was_left_and_can_not_be_connected_to_is_stopped_all_the_same()
+    {
+        var first = await StartAsync();
+        var account = await first.OpenAsync("42");
+        using var left = Postmaster();
+        await LeaveAsync(first);
+
+        var second = await StartAsync();
+
+        (await second.BalanceAsync(account)).Should().Be("42.00");
+        await GoneAsync(left);
+    }
+
+    [Fact]
+    public async Task A_postgres_that_was_left_and_does_not_stop_keeps_its_trace_and_the_start_says_what_to_do()
+    {
+        var first = await StartAsync();
+        var account = await first.OpenAsync("42");
+        using var left = Postmaster();
+        await Run.ToEndAsync(new("kill", ["-STOP", $"{left.Id}"]));
+        await LeaveAsync(first);
+
+        var second = NotStarted();
+
+        (await second.StartOnceAsync()).Should().Be(1);
+        File.Exists(PidFile).Should().BeTrue();
+        second.Lines.Should().ContainSingle(line => line.Contains("Can't start"))
+            .Which.Should().Contain($"process {left.Id}").And.Contain($"kill -CONT {left.Id}");
+        await Run.ToEndAsync(new("kill", ["-CONT", $"{left.Id}"]));
+        var third = await StartAsync();
+        (await third.BalanceAsync(account)).Should().Be("42.00");
+    }
+
+    [Fact]
     public async Task A_second_process_on_the_same_folder_says_so_and_leaves_the_first_alone()
     {
         var first = await StartAsync();
@@ -120,6 +154,14 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     private static async Task GoneAsync(Process process)
     {
         await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(15));
+    }
+
+    /// <summary>Kills the service and its keeper, and removes the socket, as those do who tidy up: the server is left, and nobody can connect to it.</summary>
+    private async Task LeaveAsync(ServiceProcess service)
+    {
+        await Run.ToEndAsync(new("pkill", ["-KILL", "-P", $"{service.ProcessId}"]));
+        await service.KillAsync();
+        File.Delete(Path.Combine(folder, ".s.PGSQL.5432"));
     }
 
     private ServiceProcess NotStarted(params (string Name, string Value)[] settings)

@@ -1,0 +1,55 @@
+using System.Net;
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>Servers, sessions and roles that can only read: the service finds the one that writes, or says that it isn't ready.</summary>
+public sealed class StandbyTests
+{
+    [Fact]
+    public async Task Of_several_hosts_it_finds_the_primary_and_on_what_only_reads_it_is_not_ready()
+    {
+        await using var primary = await PostgresServer.StartNewAsync("max_wal_senders = 5");
+        await using var standby = await PostgresServer.StartStandbyOfAsync(primary);
+        var both = primary.ConnectionString.Replace($"Host=127.0.0.1;Port={primary.Port}", $"Host={standby.Address},{primary.Address}", StringComparison.Ordinal);
+
+        await using (var service = new ServiceProcess(both, "banking", ("Banking__StartSeconds", "5")))
+        {
+            service.Start();
+            await Task.WhenAny(service.UpAsync(), service.ExitCodeAsync(TimeSpan.FromSeconds(50)));
+            (await service.OpenAsync("1")).Should().BePositive();
+            (await service.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK, string.Join('\n', service.Lines));
+        }
+
+        (await ServiceProcess.RunAsync(["verify"], ("ConnectionStrings__Banking", both))).ExitCode.Should().Be(0);
+        await using (var book = new BookInspector(primary.ConnectionString, "banking"))
+        {
+            await book.ScalarAsync<int>("CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA banking TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA banking TO reader;");
+            await using var copy = new BookInspector(standby.ConnectionString, "banking");
+            using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+            while (!await copy.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader');"))
+            {
+                await Task.Delay(50, deadline.Token);
+            }
+        }
+
+        var answers = new List<string>();
+        foreach (var connectionString in new[]
+        {
+            standby.ConnectionString,
+            $"{primary.ConnectionString};Options=-c default_transaction_read_only=on",
+            primary.ConnectionString.Replace("Username=postgres", "Username=reader", StringComparison.Ordinal),
+        })
+        {
+            await using var service = new ServiceProcess(connectionString, "banking");
+            await service.StartAsync();
+            var reply = await service.GetAsync("/health/ready");
+            answers.Add($"{(int)reply.Status} {reply.Body.GetProperty("reasons")}");
+        }
+
+        answers.Should().Equal(
+            """503 ["the database is a standby"]""",
+            """503 ["the database's sessions are read-only (default_transaction_read_only)"]""",
+            """503 ["the role may only read the book (see sql/roles)"]""");
+    }
+}

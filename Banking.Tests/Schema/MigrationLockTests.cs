@@ -1,0 +1,65 @@
+using System.Diagnostics;
+using FluentAssertions;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>Somebody else has the lock of the migrations, or the database is not fit for them.</summary>
+public sealed class MigrationLockTests(TestDatabase database)
+{
+    private const string LockSql = "SELECT pg_advisory_xact_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
+
+    private readonly string schema = $"book_{Guid.NewGuid():N}";
+
+    [Fact]
+    public async Task A_book_without_pending_scripts_waits_for_nobody()
+    {
+        (await MigrateAsync(60)).ExitCode.Should().Be(0);
+        await using var somebody = new BookInspector(database.ConnectionString, "public");
+        await using var held = await somebody.HoldAsync(LockSql, new { schema });
+
+        (await MigrateAsync(60)).Should().Be(new Run(0, "", ""));
+    }
+
+    [Fact]
+    public async Task Who_has_the_lock_is_named_and_waited_for_no_longer_than_was_set()
+    {
+        await using var somebody = new BookInspector($"{database.ConnectionString};Application Name=somebody", "public");
+        await using (await somebody.HoldAsync(LockSql, new { schema }))
+        {
+            var since = Stopwatch.GetTimestamp();
+            var run = await MigrateAsync(2);
+
+            run.ExitCode.Should().Be(1);
+            Stopwatch.GetElapsedTime(since).Should().BeGreaterThan(TimeSpan.FromSeconds(2)).And.BeLessThan(TimeSpan.FromSeconds(20));
+            run.Output.Should().MatchRegex("another session has the migration lock: process [0-9]+ .*application somebody, state idle in transaction");
+            run.Errors.Should().MatchRegex($"Can't migrate: .*another session kept the lock of the migrations of {schema} for 2 s: process [0-9]+ .*somebody.*pg_terminate_backend");
+        }
+
+        (await MigrateAsync(60)).ExitCode.Should().Be(0, "the one that gave up has left nothing locked");
+    }
+
+    [Fact]
+    public async Task A_database_of_another_encoding_is_refused_with_what_to_do()
+    {
+        var name = $"latin_{Guid.NewGuid():N}";
+        await using var sql = new BookInspector(database.ConnectionString, "public");
+        await sql.ScalarAsync<int>($"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;");
+        try
+        {
+            var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Database = name };
+
+            var run = await ServiceProcess.RunAsync(["migrate"], ("ConnectionStrings__Banking", settings.ConnectionString));
+
+            run.ExitCode.Should().Be(1);
+            run.Errors.Should().Contain("Can't migrate: The database's encoding is LATIN1").And.Contain("ENCODING 'UTF8'");
+        }
+        finally
+        {
+            await sql.ScalarAsync<int>($"DROP DATABASE {name} WITH (FORCE);");
+        }
+    }
+
+    private Task<Run> MigrateAsync(int seconds) => ServiceProcess.RunAsync(
+        ["migrate"], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", schema), ("Banking__StartSeconds", $"{seconds}"));
+}
