@@ -115,7 +115,7 @@ public static class Migrations
             }
 
             var holds = await session.ExecuteScalarAsync<string>(HolderSql, new { schema });
-            if (holds is not null && holds != holder)
+            if (holds is not null && holds != holder && Stopwatch.GetElapsedTime(since).TotalSeconds >= 2) // instances that start together take less
             {
                 waitsFor(holder = holds);
             }
