@@ -123,7 +123,7 @@ public static class Migrations
             if (Stopwatch.GetElapsedTime(since) >= patience)
             {
                 throw new InvalidOperationException(
-                    $"Scripts are pending, and another session kept the lock of the migrations of {schema} for {patience.TotalSeconds:F0} s: {holder}. "
+                    $"Scripts are pending, and another session kept the lock of the migrations of {schema} for {patience.TotalSeconds:F0} s: {holds ?? "it has just ended"}. "
                     + "Where it does not migrate, end it: SELECT pg_terminate_backend(its process).");
             }
 

@@ -75,9 +75,10 @@ public sealed class ReadTests(TestDatabase database)
         await using var bank = new BankingApp(database, schema, ("Banking:ReadLimit", "2"));
         await using var book = new BookInspector(database.ConnectionString, schema);
         var account = await bank.OpenAsync("1");
+        List<Task<Reply>> sent;
         await using (await book.HoldAsync("LOCK TABLE transaction_log;"))
         {
-            var sent = Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}")).ToList();
+            sent = Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}")).ToList();
             var refused = await Task.WhenAny(sent).WaitAsync(TimeSpan.FromSeconds(3));
 
             (await refused).ShouldBeProblem(503, "overloaded");
@@ -85,6 +86,7 @@ public sealed class ReadTests(TestDatabase database)
             (await bank.BalanceAsync(account)).Should().Be("1.00", "look-ups have a connection of their own");
         }
 
+        (await Task.WhenAll(sent)).Count(reply => (int)reply.Status == 200).Should().Be(2);
         (await bank.HistoryAsync(account)).Should().HaveCount(1);
     }
 
@@ -165,7 +167,7 @@ public sealed class ReadTests(TestDatabase database)
             await UseAsync($"key-{i}");
         }
 
-        await bank.Book.ExecuteAsync("ALTER TABLE transaction_log ALTER COLUMN reference TYPE varchar(140);");
+        await bank.Book.ExecuteAsync("ALTER TABLE transaction_log ALTER COLUMN idempotency_key TYPE varchar(255) COLLATE \"C\";");
         await UseAsync("key-of-the-log");
         await bank.Book.ExecuteAsync("ALTER TABLE account ALTER COLUMN owner_name TYPE varchar(200);");
         await UseAsync("key-of-the-account");

@@ -35,7 +35,7 @@ public sealed class VerifySessionTests(TestDatabase database)
         run.ExitCode.Should().Be(2);
         var told = Regex.Matches(run.Errors, "([a-z_]+)=([^ ]+?)(kB)?[ .]").ToDictionary(match => match.Groups[1].Value, match => match.Groups[2].Value);
         told["application_name"].Should().Be("core-banking_verify");
-        told["search_path"].Should().Be($"pg_catalog,{bank.Book},pg_temp");
+        told["search_path"].Should().Be($"pg_catalog,{bank.Book.Schema},pg_temp");
         told["read_only"].Should().Be("on");
         var processes = 2 * (1 + int.Parse(told["max_parallel_workers_per_gather"], CultureInfo.InvariantCulture)); // two checks at once
         var each = double.Parse(told["work_mem"], CultureInfo.InvariantCulture) * double.Parse(told["hash_mem_multiplier"], CultureInfo.InvariantCulture);
