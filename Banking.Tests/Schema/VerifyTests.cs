@@ -23,10 +23,19 @@ public sealed class VerifyTests(TestDatabase database)
 
     private const string RearmSql = """
 
-        ALTER TABLE account ENABLE ALWAYS TRIGGER USER;
-        ALTER TABLE transaction_log ENABLE ALWAYS TRIGGER USER;
-        ALTER TABLE account_log ENABLE ALWAYS TRIGGER USER;
-        ALTER TABLE ledger_block ENABLE ALWAYS TRIGGER USER;
+        DO $body$
+        DECLARE
+            disarmed record;
+        BEGIN
+            FOR disarmed IN SELECT tgrelid::regclass AS table_name, tgname
+                              FROM pg_trigger
+                              JOIN pg_class ON pg_class.oid = tgrelid
+                             WHERE relnamespace = current_schema()::regnamespace
+                               AND tgenabled = 'D' LOOP
+                EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', disarmed.table_name, disarmed.tgname);
+            END LOOP;
+        END;
+        $body$;
         """;
 
     // The chain from the first block on, in the book's own format.
