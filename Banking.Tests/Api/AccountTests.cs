@@ -1,3 +1,4 @@
+using System.Text.Json;
 using FluentAssertions;
 
 namespace Banking.Tests;
@@ -12,13 +13,18 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         var reply = await OpenAsync("Ada Lovelace");
 
         reply.ShouldBeCreated();
-        reply.Body.Members().Should().Equal("account_id", "owner_name", "currency", "status", "balance", "overdraft_limit", "created_at");
+        reply.Body.Members().Should().Equal(
+            "account_id", "owner_name", "currency", "status", "balance", "held", "available", "overdraft_limit", "reference", "metadata", "created_at");
         reply.Id("account_id").Should().BeGreaterThanOrEqualTo(1000);
         reply["owner_name"].Should().Be("Ada Lovelace");
         reply["currency"].Should().Be("USD");
         reply["status"].Should().Be("active");
         reply["balance"].Should().Be("0.00");
+        reply["held"].Should().Be("0.00");
+        reply["available"].Should().Be("0.00");
         reply["overdraft_limit"].Should().Be("0.00");
+        reply.Body.GetProperty("reference").ValueKind.Should().Be(JsonValueKind.Null);
+        reply.Body.GetProperty("metadata").ValueKind.Should().Be(JsonValueKind.Null);
         reply.Body.GetProperty("created_at").GetDateTime().Should().BeCloseTo(DateTime.UtcNow, TimeSpan.FromMinutes(1));
         reply["created_at"].Should().EndWith("Z");
         (await bank.HistoryAsync(reply.Id("account_id"))).Should().BeEmpty();
@@ -38,6 +44,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         read.Text.Should().Be(reply.Text);
         read["currency"].Should().Be("EUR");
         read["balance"].Should().Be("10.50");
+        read["available"].Should().Be("17.50");
         read["overdraft_limit"].Should().Be("7.00");
     }
 

@@ -204,8 +204,9 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [InlineData("closed")]
     public async Task An_account_that_is_not_active_takes_and_gives_nothing(string status)
     {
-        var (barred, other) = (await bank.OpenAsync("100"), await bank.OpenAsync("100"));
-        await bank.Book.ExecuteAsync("UPDATE account SET status = @status WHERE account_id = @barred", new { status, barred });
+        var (barred, other) = (await bank.OpenAsync(status == "closed" ? "0" : "100"), await bank.OpenAsync("100")); // only an empty account is closed
+        ((int)(await bank.PostAsync(status == "closed" ? "/api/close_account" : "/api/freeze_account", new { account_id = barred, reason = "Court order" })).Status)
+            .Should().Be(200);
 
         await IsRefusedAsync(409, $"account_{status}", () => bank.DepositAsync(barred, "1"), barred);
         await IsRefusedAsync(409, $"account_{status}", () => bank.WithdrawAsync(barred, "1"), barred);

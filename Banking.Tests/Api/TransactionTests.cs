@@ -12,7 +12,8 @@ public sealed class TransactionTests(SharedBank shared) : IClassFixture<SharedBa
         var (from, to) = (await bank.OpenAsync("10"), await bank.OpenAsync());
         var posted = await bank.TransferAsync(from, to, "1");
         await bank.TransferAsync(from, to, "2");
-        await bank.Book.ExecuteAsync("UPDATE account SET status = 'closed' WHERE account_id = @from", new { from });
+        await bank.WithdrawAsync(from, "7");
+        ((int)(await bank.PostAsync("/api/close_account", new { account_id = from, reason = "Moved away" })).Status).Should().Be(200);
 
         var reply = await bank.GetAsync($"/api/get_one_transaction?transaction_id={posted["transaction_id"]}");
 

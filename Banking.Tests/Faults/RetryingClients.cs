@@ -72,7 +72,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
             var isTrue = reply.Status != HttpStatusCode.Created
                 ? rows.Count == 0 && openings.Count == 0
                 : request.Type == "opening"
-                    ? openings is [var account] && account.AccountId == reply.Id("account_id")
+                    ? openings is [{ ClientId: "anonymous" } account] && account.AccountId == reply.Id("account_id")
                         && rows is [{ Type: "deposit", FromAccountId: 840 } deposit] && deposit.ToAccountId == account.AccountId && deposit.Amount == request.Amount
                     : openings.Count == 0 && rows is [var row] && row.Type == request.Type && row.Amount == request.Amount
                         && row.FromAccountId == (request.From ?? 840) && row.ToAccountId == (request.To ?? 840)

@@ -261,13 +261,14 @@ public sealed class LedgerTests(TestDatabase database)
     public async Task A_book_that_grew_under_prepared_statements_is_still_read_by_its_indexes(bool analysed)
     {
         const string ScannedSql = """
-            SELECT (SELECT sum(seq_tup_read) FROM pg_stat_all_tables WHERE schemaname = @book AND relname IN ('account', 'transaction_log'))::bigint
+            SELECT (SELECT sum(seq_tup_read) FROM pg_stat_all_tables WHERE schemaname = @book AND relname IN ('account', 'transaction_log', 'account_log'))::bigint
                  + (SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = @book AND indexrelname = 'transaction_log_pk');
             """;
         await using var bank = new BankingApp(database);
         await bank.Book.ExecuteAsync("""
             ALTER TABLE account SET (autovacuum_enabled = false);
             ALTER TABLE transaction_log SET (autovacuum_enabled = false);
+            ALTER TABLE account_log SET (autovacuum_enabled = false);
             """);
         var account = await bank.OpenAsync();
         await ServeAsync(bank, account, 20);
@@ -276,10 +277,14 @@ public sealed class LedgerTests(TestDatabase database)
         await bank.Book.ExecuteAsync("""
             SET session_replication_role = replica; -- skips the foreign keys' look-ups, which these rows satisfy
 
-            INSERT INTO account (account_id, owner_name, currency, balance, created_at, client_id, idempotency_key,
-                                 opening_owner_name, opening_overdraft_limit)
-            SELECT 1000000 + i, 'Someone', 'USD', 20, clock_timestamp(), 'bulk', i::text, 'Someone', 0
-              FROM generate_series(0, 9999) AS i;
+            INSERT INTO account (account_id, owner_name, currency, balance, created_at)
+            SELECT 1000000 + i, 'Someone', 'USD', 20, last_created_at
+              FROM generate_series(0, 9999) AS i, ledger_head;
+
+            INSERT INTO account_log (account_event_id, type, account_id, status_after, overdraft_limit_after, held_after, balance_after,
+                                     after_transaction_id, client_id, idempotency_key, request_hash, created_at)
+            SELECT last_account_event_id + 1 + i, 'opened', 1000000 + i, 'active', 0, 0, 0, last_transaction_id, 'bulk', i::text, sha256(''), last_created_at
+              FROM generate_series(0, 9999) AS i, ledger_head;
 
             INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after,
                                          to_balance_after, client_id, idempotency_key, created_at)
@@ -289,12 +294,16 @@ public sealed class LedgerTests(TestDatabase database)
              WHERE account_id = 840;
 
             UPDATE account SET balance = balance - 200000 WHERE account_id = 840;
-            INSERT INTO ledger_block (last_transaction_id, previous_hash, hash, created_at)
-            SELECT last_transaction_id + 200000, last_hash, ledger_block_hash(last_hash, last_transaction_id, last_transaction_id + 200000), last_created_at
+            INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
+            SELECT last_block_id + 1, last_transaction_id + 200000, last_account_event_id + 10000, 1, last_hash
+                 , ledger_block_hash(last_hash, last_block_id + 1, last_created_at, last_transaction_id, last_transaction_id + 200000
+                                   , last_account_event_id, last_account_event_id + 10000)
+                 , last_created_at
               FROM ledger_head;
             UPDATE ledger_head
-               SET last_transaction_id = block.last_transaction_id, last_hash = block.hash
-              FROM (SELECT * FROM ledger_block ORDER BY last_transaction_id DESC LIMIT 1) AS block;
+               SET last_block_id = block.block_id, last_transaction_id = block.last_transaction_id
+                 , last_account_event_id = block.last_account_event_id, last_account_id = 1009999, last_hash = block.hash
+              FROM (SELECT * FROM ledger_block ORDER BY block_id DESC LIMIT 1) AS block;
             RESET session_replication_role;
             SELECT pg_stat_force_next_flush();
             """);

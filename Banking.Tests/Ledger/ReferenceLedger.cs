@@ -179,7 +179,11 @@ internal sealed class ReferenceLedger(long lastTransactionId)
         currency = opening.Currency,
         status = "active",
         balance = Wire(opening.Deposit, opening.Currency),
+        held = Wire(0, opening.Currency),
+        available = Wire(opening.Deposit + opening.Limit, opening.Currency),
         overdraft_limit = Wire(opening.Limit, opening.Currency),
+        reference = (string?)null,
+        metadata = (string?)null,
     });
 
     public static string Wire(decimal amount, string currency) => amount.ToString($"F{Currencies[currency].Digits}", CultureInfo.InvariantCulture);

@@ -27,6 +27,19 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
                                      to_balance_after, client_id, idempotency_key, created_at)
         """;
 
+    private const string InsertAccountSql = "INSERT INTO account (account_id, owner_name, currency, created_at) ";
+
+    private const string InsertEventSql = """
+        INSERT INTO account_log (account_event_id, type, account_id, hold_id, amount, status_after, overdraft_limit_after, held_after,
+                                 balance_after, after_transaction_id, client_id, idempotency_key, request_hash, reason, created_at)
+        """;
+
+    private const string InsertHeadSql =
+        "INSERT INTO ledger_head (only_row, last_block_id, last_transaction_id, last_account_event_id, last_account_id, last_created_at, last_hash) ";
+
+    private const string InsertBlockSql =
+        "INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at) ";
+
     private readonly BankingApp bank = book.App;
 
     public static TheoryData<string, string> Rewritings => new()
@@ -41,20 +54,33 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         { "transaction_log", "INSERT INTO transaction_log SELECT * FROM transaction_log ON CONFLICT (transaction_id) DO UPDATE SET amount = 1;" },
         { "transaction_log", "MERGE INTO transaction_log AS log USING account ON log.to_account_id = account_id WHEN MATCHED THEN UPDATE SET amount = 1;" },
         { "transaction_log", "MERGE INTO transaction_log AS log USING account ON log.to_account_id = account_id WHEN MATCHED THEN DELETE;" },
+        { "account_log", "UPDATE account_log SET overdraft_limit_after = 1000000;" },
+        { "account_log", "UPDATE account_log SET reason = 'changed' WHERE account_event_id = 1;" },
+        { "account_log", "UPDATE account_log SET reason = 'changed' WHERE account_event_id = -1;" },
+        { "account_log", "DELETE FROM account_log;" },
+        { "account_log", "DELETE FROM account_log WHERE account_event_id = -1;" },
+        { "account_log", "TRUNCATE account_log;" },
+        { "account_log", "INSERT INTO account_log SELECT * FROM account_log ON CONFLICT (account_event_id) DO UPDATE SET reason = 'changed';" },
+        { "account_log", "MERGE INTO account_log AS log USING account ON log.account_id = account.account_id WHEN MATCHED THEN DELETE;" },
         { "account", "TRUNCATE account CASCADE;" },
         { "account", "DELETE FROM account WHERE account_id >= 1000;" },
         { "account", "DELETE FROM account WHERE account_id = -1;" },
         { "account", "UPDATE account SET currency = 'EUR' WHERE account_id >= 1000;" },
         { "account", "UPDATE account SET account_id = account_id + 1000000 WHERE account_id >= 1000;" },
         { "account", "UPDATE account SET kind = 'customer';" },
+        { "account", "UPDATE account SET created_at = now();" },
         { "ledger_block", "UPDATE ledger_block SET hash = sha256('');" },
         { "ledger_block", "DELETE FROM ledger_block;" },
         { "ledger_block", "TRUNCATE ledger_block;" },
+        { "ledger_block", "DELETE FROM ledger_block WHERE block_id = -1;" },
         { "ledger_head", "DELETE FROM ledger_head;" },
+        { "ledger_head", "DELETE FROM ledger_head WHERE NOT only_row;" },
         { "ledger_head", "TRUNCATE ledger_head;" },
         { "currency", "TRUNCATE currency CASCADE;" },
         { "currency", "DELETE FROM currency WHERE code = 'CHW';" },
         { "currency", "UPDATE currency SET minor_unit = 3 WHERE code = 'USD';" },
+        { "currency", "UPDATE currency SET code = 'AAA' WHERE code = 'CHW';" },
+        { "currency", "UPDATE currency SET numeric_code = 1 WHERE code = 'CHW';" },
     };
 
     [Theory]
@@ -100,40 +126,82 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         (await WrittenAsync()).Should().Be(before);
     }
 
-    // The row triggers guard where no statement names the log: a table that it inherits from.
+    // The row triggers guard where no statement names the table: it may inherit from another.
     [Theory]
-    [InlineData("DELETE FROM parent;", "DELETE")]
-    [InlineData("UPDATE parent SET transaction_id = 1000;", "UPDATE")]
-    public async Task A_change_of_a_table_that_the_log_inherits_from_does_not_reach_its_rows(string statement, string operation)
+    [InlineData("transaction_log", "transaction_id bigint", "DELETE FROM parent;", "DELETE", "the transaction log is append-only")]
+    [InlineData("transaction_log", "transaction_id bigint", "UPDATE parent SET transaction_id = 1000;", "UPDATE", "the transaction log is append-only")]
+    [InlineData("account_log", "account_event_id bigint", "DELETE FROM parent;", "DELETE", "the account log is append-only")]
+    [InlineData("account_log", "account_event_id bigint", "UPDATE parent SET account_event_id = 1000;", "UPDATE", "the account log is append-only")]
+    [InlineData("ledger_block", "block_id bigint", "DELETE FROM parent;", "DELETE", "the chain of blocks is append-only")]
+    [InlineData("ledger_block", "block_id bigint", "UPDATE parent SET block_id = 1000;", "UPDATE", "the chain of blocks is append-only")]
+    [InlineData("account", "account_id bigint", "DELETE FROM parent;", "DELETE", "an account is never removed")]
+    [InlineData("account", "account_id bigint", "UPDATE parent SET account_id = 5000;", "UPDATE", "an account keeps its id, kind, currency and time of opening")]
+    [InlineData("account", "kind text", "UPDATE parent SET kind = 'settlement';", "UPDATE", "an account keeps its id, kind, currency and time of opening")]
+    [InlineData("currency", "code text", "DELETE FROM parent;", "DELETE", "amounts already written depend on a currency's code and digits")]
+    [InlineData("currency", "minor_unit smallint", "UPDATE parent SET minor_unit = 3;", "UPDATE", "amounts already written depend on a currency's code and digits")]
+    [InlineData("ledger_head", "last_block_id bigint", "DELETE FROM parent;", "DELETE", "a book always has its head")]
+    public async Task A_change_of_a_table_that_the_book_inherits_from_does_not_reach_its_rows(
+        string table, string column, string statement, string operation, string reason)
     {
         var before = await WrittenAsync();
 
         var refused = await RefusalOfAsync($"""
-            CREATE TABLE parent (transaction_id bigint NOT NULL);
-            ALTER TABLE transaction_log INHERIT parent;
+            CREATE TABLE parent ({column} NOT NULL);
+            ALTER TABLE {table} INHERIT parent;
             {statement}
             """);
 
         refused.SqlState.Should().Be(PostgresErrorCodes.RestrictViolation);
-        refused.MessageText.Should().Be($"{operation} of transaction_log refused: the transaction log is append-only");
+        refused.MessageText.Should().Be($"{operation} of {table} refused: {reason}");
         (await WrittenAsync()).Should().Be(before);
     }
 
     [Theory]
     [InlineData(
-        "account_balance_of_a_customer_stays_within_its_overdraft_limit",
+        "account_balance_of_a_customer_covers_its_holds_within_its_limit",
         "UPDATE account SET balance = -0.01 WHERE account_id = @account;")]
-    [InlineData("account_overdraft_limit_is_not_negative", "UPDATE account SET overdraft_limit = -1 WHERE account_id = @account;")]
-    [InlineData("account_status_is_active_frozen_or_closed", "UPDATE account SET status = 'gone' WHERE account_id = @account;")]
+    [InlineData(
+        "account_balance_of_a_customer_covers_its_holds_within_its_limit",
+        "UPDATE account SET held = balance + 0.01 WHERE account_id = @account;")]
+    [InlineData(
+        "account_overdraft_limit_is_not_negative",
+        "UPDATE account SET overdraft_limit = -1 WHERE account_id = @account;")]
+    [InlineData(
+        "account_held_is_not_negative",
+        "UPDATE account SET held = -1 WHERE account_id = @account;")]
+    [InlineData(
+        "account_status_is_known",
+        "UPDATE account SET status = 'gone' WHERE account_id = @account;")]
+    [InlineData(
+        "account_is_empty_when_closed",
+        "UPDATE account SET status = 'closed' WHERE account_id = @account;")]
+    [InlineData(
+        "account_of_settlement_is_plain",
+        "UPDATE account SET overdraft_limit = 1 WHERE account_id = 840;")]
+    [InlineData(
+        "account_of_settlement_is_plain",
+        "UPDATE account SET status = 'frozen' WHERE account_id = 840;")]
+    [InlineData(
+        "account_owner_name_has_1_to_200_characters",
+        "UPDATE account SET owner_name = '' WHERE account_id = @account;")]
+    [InlineData(
+        "account_reference_has_at_most_140_characters",
+        "UPDATE account SET reference = repeat('x', 141) WHERE account_id = @account;")]
+    [InlineData(
+        "account_metadata_is_an_object",
+        "UPDATE account SET metadata = '[]' WHERE account_id = @account;")]
     [InlineData(
         "account_id_is_below_1000_for_settlement_only",
         "INSERT INTO account (account_id, owner_name, currency, kind, created_at) VALUES (5000, 'Me', 'USD', 'settlement', now());")]
     [InlineData(
-        "account_of_a_customer_has_its_opening_request",
-        "INSERT INTO account (owner_name, currency, created_at) VALUES ('Me', 'USD', now());")]
+        "account_id_is_below_1000_for_settlement_only",
+        InsertAccountSql + "VALUES (1, 'Me', 'USD', now());")]
+    [InlineData(
+        "account_pk",
+        InsertAccountSql + "VALUES (@account, 'Me', 'USD', now());")]
     [InlineData(
         "account_currency_is_known",
-        "INSERT INTO account (owner_name, currency, created_at, client_id, idempotency_key, opening_owner_name, opening_overdraft_limit) VALUES ('Me', 'XXX', now(), 'me', 'key', 'Me', 0);")]
+        InsertAccountSql + "VALUES (5000, 'Me', 'XXX', now());")]
     [InlineData(
         "transaction_log_amount_is_above_zero",
         InsertSql + "VALUES (1000, 'deposit', 840, @account, 0, 'USD', 0, 0, 'me', 'key', now());")]
@@ -147,16 +215,59 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         "transaction_log_to_account_exists_in_that_currency",
         InsertSql + "VALUES (1000, 'deposit', 978, @account, 1, 'EUR', 0, 0, 'me', 'key', now());")]
     [InlineData(
-        "transaction_log_type_is_deposit_withdrawal_or_transfer",
+        "transaction_log_type_is_known",
         InsertSql + "VALUES (1000, 'gift', 840, @account, 1, 'USD', 0, 0, 'me', 'key', now());")]
+    [InlineData(
+        "transaction_log_reversal_names_what_it_reverses",
+        InsertSql + "VALUES (1000, 'reversal', 840, @account, 1, 'USD', 0, 0, 'me', 'key', now());")]
     [InlineData(
         "transaction_log_key_is_used_once",
         InsertSql + "SELECT 1000, type, from_account_id, to_account_id, 1, currency, 0, 0, client_id, idempotency_key, now() FROM transaction_log LIMIT 1;")]
     [InlineData(
         "transaction_log_pk",
         InsertSql + "VALUES (1, 'deposit', 840, @account, 1, 'USD', 0, 0, 'me', 'key', now());")]
-    [InlineData("ledger_head_pk", "INSERT INTO ledger_head (last_transaction_id, last_created_at, last_hash) VALUES (0, now(), sha256(''));")]
-    [InlineData("ledger_head_is_a_single_row", "INSERT INTO ledger_head (only_row, last_transaction_id, last_created_at, last_hash) VALUES (false, 0, now(), sha256(''));")]
+    [InlineData(
+        "account_log_pk",
+        InsertEventSql + "SELECT account_event_id, type, account_id, hold_id, amount, status_after, 0, 0, 0, 0, client_id, 'other', request_hash, reason, created_at FROM account_log LIMIT 1;")]
+    [InlineData(
+        "account_log_key_is_used_once",
+        InsertEventSql + "SELECT 1000, type, account_id, hold_id, amount, status_after, 0, 0, 0, 0, client_id, idempotency_key, request_hash, reason, created_at FROM account_log LIMIT 1;")]
+    [InlineData(
+        "account_log_account_exists",
+        InsertEventSql + "VALUES (1000, 'opened', 5000, NULL, NULL, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_type_is_known",
+        InsertEventSql + "VALUES (1000, 'raised', @account, NULL, NULL, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_hold_events_name_their_hold",
+        InsertEventSql + "VALUES (1000, 'hold_placed', @account, NULL, NULL, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_hold_events_have_an_amount",
+        InsertEventSql + "VALUES (1000, 'hold_placed', @account, 1, NULL, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_request_hash_is_a_sha256",
+        InsertEventSql + "VALUES (1000, 'opened', @account, NULL, NULL, 'active', 0, 0, 0, 0, 'me', 'key', '', NULL, now());")]
+    [InlineData(
+        "ledger_head_pk",
+        InsertHeadSql + "VALUES (true, 0, 0, 0, 999, now(), sha256(''));")]
+    [InlineData(
+        "ledger_head_is_a_single_row",
+        InsertHeadSql + "VALUES (false, 0, 0, 0, 999, now(), sha256(''));")]
+    [InlineData(
+        "ledger_head_ids_are_not_negative",
+        "UPDATE ledger_head SET last_account_event_id = -1;")]
+    [InlineData(
+        "ledger_head_account_ids_of_customers_start_at_1000",
+        "UPDATE ledger_head SET last_account_id = 998;")]
+    [InlineData(
+        "ledger_block_pk",
+        InsertBlockSql + "VALUES (1, 0, 0, 1, sha256(''), sha256(''), now());")]
+    [InlineData(
+        "ledger_block_hash_format_is_known",
+        InsertBlockSql + "VALUES (1000, 0, 0, 2, sha256(''), sha256(''), now());")]
+    [InlineData(
+        "ledger_block_hashes_are_sha256",
+        InsertBlockSql + "VALUES (1000, 0, 0, 1, sha256(''), '', now());")]
     public async Task What_the_service_never_writes_breaks_a_constraint_that_says_why(string constraint, string statement)
     {
         var before = await WrittenAsync();
@@ -172,6 +283,8 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
 
     private Task<string?> WrittenAsync() => bank.Book.ScalarAsync<string>("""
         SELECT concat((SELECT string_agg(log::text, ' ' ORDER BY transaction_id) FROM transaction_log AS log)
+                    , (SELECT string_agg(log::text, ' ' ORDER BY account_event_id) FROM account_log AS log)
+                    , (SELECT string_agg(block::text, ' ' ORDER BY block_id) FROM ledger_block AS block)
                     , (SELECT string_agg(account::text, ' ' ORDER BY account_id) FROM account)
                     , (SELECT string_agg(head::text, ' ') FROM ledger_head AS head)
                     , (SELECT string_agg(currency::text, ' ' ORDER BY code) FROM currency));

@@ -66,28 +66,105 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
         (await bank.TransferAsync(one, other, "4")).ShouldBeCreated();
         (await bank.BalanceAsync(one)).Should().Be("6.00");
         (await bank.HistoryAsync(one)).Should().HaveCount(4);
+        foreach (var (call, body) in new (string, object)[]
+        {
+            ("change_account", new { account_id = other, owner_name = "Somebody", overdraft_limit = "5" }),
+            ("freeze_account", new { account_id = other, reason = "Court order" }),
+            ("unfreeze_account", new { account_id = other, reason = "Court order lifted" }),
+            ("close_account", new { account_id = await bank.OpenAsync(), reason = "Never used" }),
+        })
+        {
+            (await bank.PostAsync($"/api/{call}", body)).Status.Should().Be(HttpStatusCode.OK, call);
+        }
+
+        (await bank.GetAsync("/api/list_accounts")).Status.Should().Be(HttpStatusCode.OK);
+        (await bank.GetAsync($"/api/account_events?account_id={other}")).Status.Should().Be(HttpStatusCode.OK);
+        (await bank.GetAsync("/api/get_one_transaction?transaction_id=1")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/audit_head")).Status.Should().Be(HttpStatusCode.OK);
         bank.Complaints.Should().BeEmpty();
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
+    }
+
+    // The script reads the name from the setting banking.service_role.
+    [Fact]
+    public async Task The_role_of_a_book_can_have_a_name_of_its_own_and_reaches_no_other_book()
+    {
+        var role = $"service_{Guid.NewGuid():N}";
+        await using var owner = new BankingApp(database);
+        try
+        {
+            await owner.Book.ExecuteAsync(
+                $"""
+                REVOKE EXECUTE ON FUNCTION ledger_block_hash FROM PUBLIC; -- as careful owners do
+                SET banking.service_role = '{role}';
+                {await File.ReadAllTextAsync(BookOfTheServiceRole.Script)}
+                RESET banking.service_role;
+                ALTER ROLE {role} PASSWORD 'of no use outside this test';
+                """);
+            var connectionString = new NpgsqlConnectionStringBuilder(database.ConnectionString)
+            {
+                Username = role,
+                Password = "of no use outside this test",
+            }.ConnectionString;
+            await using (var bank = new BankingApp(database, owner.Book.Schema, ("ConnectionStrings:Banking", connectionString)))
+            {
+                (await bank.DepositAsync(await bank.OpenAsync("1"), "1")).ShouldBeCreated();
+                bank.Complaints.Should().BeEmpty();
+            }
+
+            await using var elsewhere = new BookInspector(connectionString, book.Owner.Book.Schema);
+            (await elsewhere.Invoking(other => other.ExecuteAsync($"SELECT FROM {book.Owner.Book.Schema}.account;")).Should().ThrowAsync<PostgresException>())
+                .Which.SqlState.Should().Be(PostgresErrorCodes.InsufficientPrivilege);
+            await using var usual = new BookInspector(book.ConnectionString, owner.Book.Schema);
+            (await usual.Invoking(other => other.ExecuteAsync($"SELECT FROM {owner.Book.Schema}.account;")).Should().ThrowAsync<PostgresException>())
+                .Which.SqlState.Should().Be(PostgresErrorCodes.InsufficientPrivilege, "banking_service was granted nothing here");
+        }
+        finally
+        {
+            await owner.Book.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
+        }
+    }
+
+    [Fact]
+    public async Task That_role_changes_of_an_account_what_the_calls_change_and_nothing_else()
+    {
+        var changeable = await book.Owner.Book.ScalarAsync<string>("""
+            SELECT string_agg(attname, ' ' ORDER BY attnum)
+              FROM pg_attribute
+             WHERE attrelid = to_regclass('account')
+               AND attnum > 0
+               AND has_column_privilege('banking_service', attrelid, attnum, 'UPDATE');
+            """);
+
+        changeable.Should().Be("owner_name status balance held overdraft_limit");
     }
 
     [Theory]
     [InlineData("UPDATE transaction_log SET amount = 1;")]
     [InlineData("DELETE FROM transaction_log;")]
     [InlineData("TRUNCATE transaction_log;")]
+    [InlineData("UPDATE account_log SET overdraft_limit_after = 1000000;")]
+    [InlineData("DELETE FROM account_log;")]
+    [InlineData("TRUNCATE account_log;")]
     [InlineData("UPDATE ledger_block SET hash = sha256('');")]
     [InlineData("DELETE FROM ledger_block;")]
     [InlineData("DELETE FROM ledger_head;")]
     [InlineData("DELETE FROM account;")]
-    [InlineData("UPDATE account SET overdraft_limit = 1000000;")]
+    [InlineData("UPDATE account SET account_id = 5000;")]
     [InlineData("UPDATE account SET kind = 'settlement';")]
+    [InlineData("UPDATE account SET currency = 'EUR';")]
+    [InlineData("UPDATE account SET reference = 'mine';")]
+    [InlineData("UPDATE account SET metadata = '{}';")]
+    [InlineData("UPDATE account SET created_at = now();")]
+    [InlineData("UPDATE ledger_head SET only_row = true;")]
     [InlineData("UPDATE currency SET minor_unit = 4;")]
     [InlineData("INSERT INTO currency VALUES ('AAA', 1, 2, 'None');")]
     [InlineData("UPDATE schema_version SET applied = now();")]
     [InlineData("ALTER TABLE transaction_log DISABLE TRIGGER ALL;")]
     [InlineData("DROP TRIGGER transaction_log_row_is_append_only ON transaction_log;")]
     [InlineData("CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';")]
-    [InlineData("ALTER TABLE account DROP CONSTRAINT account_balance_of_a_customer_stays_within_its_overdraft_limit;")]
+    [InlineData("CREATE OR REPLACE FUNCTION ledger_block_hash(bytea, bigint, timestamptz, bigint, bigint, bigint, bigint) RETURNS bytea LANGUAGE sql AS 'SELECT $1';")]
+    [InlineData("ALTER TABLE account DROP CONSTRAINT account_balance_of_a_customer_covers_its_holds_within_its_limit;")]
     [InlineData("CREATE TABLE mine (id int);")]
     [InlineData("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1';")]
     [InlineData("DROP TABLE transaction_log;")]

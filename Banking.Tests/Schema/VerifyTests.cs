@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using FluentAssertions;
 
@@ -7,42 +8,89 @@ namespace Banking.Tests;
 public sealed class VerifyTests(TestDatabase database)
 {
     private const string Checks =
-        "balances_equal_the_log balances_stay_within_their_limits block_chain_is_intact books_sum_to_zero running_balances_are_continuous "
+        "account_event_ids_have_no_gaps accounts_equal_the_account_log balances_equal_the_log balances_stay_within_their_limits "
+        + "block_chain_is_intact books_sum_to_zero protection_is_armed running_balances_are_continuous "
         + "settlement_accounts_stand_for_their_currencies transaction_ids_have_no_gaps";
 
-    // As the owner can: the log and its chain from one transaction on, without a trace inside the database.
-    private const string RewriteSql = """
-        ALTER TABLE transaction_log DISABLE TRIGGER ALL;
-        ALTER TABLE ledger_block DISABLE TRIGGER ALL;
-        UPDATE transaction_log SET reference = 'Nothing to see' WHERE transaction_id = 2;
+    // An owner who knows what is checked puts everything back as it was.
+    private const string DisarmSql = """
+        ALTER TABLE account DISABLE TRIGGER USER;
+        ALTER TABLE transaction_log DISABLE TRIGGER USER;
+        ALTER TABLE account_log DISABLE TRIGGER USER;
+        ALTER TABLE ledger_block DISABLE TRIGGER USER;
+
+        """;
+
+    private const string RearmSql = """
+
         DO $body$
         DECLARE
-            block record;
-            before bytea := sha256('');
-            after_id bigint := 0;
+            disarmed record;
         BEGIN
-            FOR block IN SELECT * FROM ledger_block ORDER BY last_transaction_id LOOP
-                UPDATE ledger_block
-                   SET previous_hash = before
-                     , hash = ledger_block_hash(before, after_id, block.last_transaction_id)
-                 WHERE last_transaction_id = block.last_transaction_id
-                RETURNING hash, last_transaction_id INTO before, after_id;
+            FOR disarmed IN SELECT tgrelid::regclass AS table_name, tgname
+                              FROM pg_trigger
+                              JOIN pg_class ON pg_class.oid = tgrelid
+                             WHERE relnamespace = current_schema()::regnamespace
+                               AND tgenabled = 'D' LOOP
+                EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', disarmed.table_name, disarmed.tgname);
             END LOOP;
-            UPDATE ledger_head SET last_hash = before;
         END;
         $body$;
         """;
 
+    // The chain from the first block on, in the book's own format.
+    private const string ChainAnewSql = """
+
+        DO $body$
+        DECLARE
+            block record;
+            before bytea := sha256('');
+            after_transaction bigint := 0;
+            after_event bigint := 0;
+        BEGIN
+            FOR block IN SELECT * FROM ledger_block ORDER BY block_id LOOP
+                UPDATE ledger_block
+                   SET previous_hash = before
+                     , hash = ledger_block_hash(before, block.block_id, block.created_at, after_transaction, block.last_transaction_id,
+                                                after_event, block.last_account_event_id)
+                 WHERE block_id = block.block_id
+                RETURNING hash, last_transaction_id, last_account_event_id INTO before, after_transaction, after_event;
+            END LOOP;
+            UPDATE ledger_head SET last_hash = before;
+        END;
+        $body$;
+
+        """;
+
+    // As the owner can: a log and the chain from there on, without a trace inside the database.
+    private const string RewriteSql =
+        DisarmSql + "UPDATE transaction_log SET reference = 'Nothing to see' WHERE transaction_id = 2;" + ChainAnewSql + RearmSql;
+
+    private const string RewriteEventSql = DisarmSql
+        + "UPDATE account_log SET overdraft_limit_after = 1000000 WHERE account_event_id = 1; UPDATE account SET overdraft_limit = 1000000 WHERE account_id = 1000;"
+        + ChainAnewSql + RearmSql;
+
     // The last transaction undone altogether: its row, its block, both balances, the head.
-    private const string UndoSql = """
-        ALTER TABLE transaction_log DISABLE TRIGGER ALL;
-        ALTER TABLE ledger_block DISABLE TRIGGER ALL;
+    private const string UndoSql = DisarmSql + """
         UPDATE account SET balance = balance + amount FROM transaction_log, ledger_head WHERE transaction_id = last_transaction_id AND account_id = from_account_id;
         UPDATE account SET balance = balance - amount FROM transaction_log, ledger_head WHERE transaction_id = last_transaction_id AND account_id = to_account_id;
         DELETE FROM transaction_log USING ledger_head WHERE transaction_id = ledger_head.last_transaction_id;
-        DELETE FROM ledger_block USING ledger_head WHERE ledger_block.last_transaction_id = ledger_head.last_transaction_id;
-        UPDATE ledger_head SET last_transaction_id = last_transaction_id - 1, last_hash = (SELECT hash FROM ledger_block ORDER BY last_transaction_id DESC LIMIT 1);
-        """;
+        DELETE FROM ledger_block USING ledger_head WHERE block_id = last_block_id;
+        UPDATE ledger_head
+           SET last_block_id = last_block_id - 1
+             , last_transaction_id = last_transaction_id - 1
+             , last_hash = (SELECT hash FROM ledger_block ORDER BY block_id DESC LIMIT 1);
+        """ + RearmSql;
+
+    // The same row changed, and the function that makes the hashes with it: it answers what stands in the chain.
+    private const string SwapSql = DisarmSql + """
+        UPDATE transaction_log SET reference = 'Nothing to see' WHERE transaction_id = 2;
+        CREATE OR REPLACE FUNCTION ledger_block_hash(
+            previous_hash bytea, block_id bigint, created_at timestamptz,
+            after_transaction_id bigint, last_transaction_id bigint, after_account_event_id bigint, last_account_event_id bigint) RETURNS bytea
+            LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
+        AS 'BEGIN RETURN COALESCE((SELECT hash FROM ledger_block AS block WHERE block.block_id = $2), sha256($1)); END';
+        """ + RearmSql;
 
     [Fact]
     public async Task A_book_that_is_right_passes_every_check()
@@ -52,7 +100,7 @@ public sealed class VerifyTests(TestDatabase database)
         var run = await VerifyAsync(bank);
 
         run.ExitCode.Should().Be(0, run.Output);
-        run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(7).And.OnlyContain(line => line.StartsWith("ok "));
+        run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(10).And.OnlyContain(line => line.StartsWith("ok "));
         foreach (var check in Checks.Split(' '))
         {
             run.Output.Should().MatchRegex($@"ok +{check}: 0 rows, \d+\.\d s");
@@ -72,12 +120,54 @@ public sealed class VerifyTests(TestDatabase database)
         results.Select(result => result.GetProperty("check").GetString()).Should().Equal(Checks.Split(' '));
         results.Where(result => !result.GetProperty("passed").GetBoolean()).Select(result => result.GetProperty("check").GetString())
             .Should().Equal("balances_equal_the_log", "books_sum_to_zero");
-        results[0].GetProperty("rows").GetInt64().Should().Be(1);
-        results[0].GetProperty("findings")[0].GetString().Should().StartWith("account_id 1000, ");
+        var found = results.Single(result => result.GetProperty("check").GetString() == "balances_equal_the_log");
+        found.GetProperty("rows").GetInt64().Should().Be(1);
+        found.GetProperty("findings")[0].GetString().Should().StartWith("account_id 1000, ");
+    }
+
+    [Theory]
+    [InlineData("UPDATE account SET overdraft_limit = 1000000 WHERE account_id = 1000;", "accounts_equal_the_account_log", "account_id 1000, ")]
+    [InlineData("UPDATE account SET status = 'active' WHERE account_id = 1001;", "accounts_equal_the_account_log", "account_id 1001, ")]
+    [InlineData(
+        "UPDATE account SET overdraft_limit = 1000000 WHERE account_id = 1000;"
+        + "UPDATE account_log SET overdraft_limit_after = 1000000 WHERE account_id = 1000;",
+        "block_chain_is_intact",
+        "block_id 1, ")]
+    [InlineData("UPDATE account_log SET client_id = 'somebody else' WHERE type = 'frozen';", "block_chain_is_intact", "block_id ")]
+    public async Task A_raised_limit_or_a_lifted_freeze_is_found_though_every_trigger_is_armed_again(string tampering, string check, string where)
+    {
+        await using var bank = await UsedAsync();
+        (await bank.PostAsync("/api/freeze_account", new { account_id = 1001, reason = "Court order" })).Status.Should().Be(HttpStatusCode.OK);
+        (await VerifyAsync(bank)).ExitCode.Should().Be(0);
+
+        await bank.Book.ExecuteAsync(DisarmSql + tampering + RearmSql);
+
+        var run = await VerifyAsync(bank);
+        run.ExitCode.Should().Be(1);
+        var lines = run.Output.Split('\n');
+        lines.Where(line => line.StartsWith("FAIL")).Should().ContainSingle().Which.Should().StartWith($"FAIL  {check}: ");
+        lines.Should().Contain(line => line.TrimStart().StartsWith(where));
+    }
+
+    [Fact]
+    public async Task A_changed_row_is_found_though_the_owner_swapped_the_function_that_makes_the_hashes()
+    {
+        await using var bank = await UsedAsync();
+
+        await bank.Book.ExecuteAsync(SwapSql);
+
+        (await bank.Book.ScalarAsync<bool>("""
+            SELECT bool_and(hash = ledger_block_hash(previous_hash, block_id, created_at, 0, last_transaction_id, 0, last_account_event_id))
+              FROM ledger_block;
+            """)).Should().BeTrue("whoever asks the book's own function hears that all is well");
+        var run = await VerifyAsync(bank);
+        run.ExitCode.Should().Be(1);
+        run.Output.Split('\n').Should().ContainSingle(line => line.StartsWith("FAIL")).Which.Should().StartWith("FAIL  block_chain_is_intact: 1 rows");
     }
 
     [Theory]
     [InlineData(RewriteSql)]
+    [InlineData(RewriteEventSql)]
     [InlineData(UndoSql)]
     public async Task Only_a_head_that_was_kept_outside_tells_of_a_history_that_was_rewritten_whole(string tampering)
     {
@@ -106,6 +196,8 @@ public sealed class VerifyTests(TestDatabase database)
     [Theory]
     [InlineData("--against", "5")]
     [InlineData("--against", "5:abc")]
+    [InlineData("--against", "-1:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
+    [InlineData("--against", "9999999999999999999:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")]
     [InlineData("--against")]
     [InlineData("--quick")]
     public async Task An_option_it_does_not_know_is_named(params string[] options)

@@ -13,7 +13,7 @@ namespace Banking.Tests;
 /// <summary>Who is let in, to what, and as whom.</summary>
 public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<GuardedBank>
 {
-    private const string Everything = "accounts:read accounts:write transactions:read transactions:write audit:read";
+    private const string Everything = "accounts:read accounts:write accounts:manage transactions:read transactions:write audit:read";
 
     public static readonly string[] OpenPaths =
     [
@@ -27,6 +27,12 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     {
         { "create_account", "accounts:write" },
         { "get_one_account", "accounts:read" },
+        { "list_accounts", "accounts:read" },
+        { "account_events", "accounts:read" },
+        { "change_account", "accounts:manage" },
+        { "freeze_account", "accounts:manage" },
+        { "unfreeze_account", "accounts:manage" },
+        { "close_account", "accounts:manage" },
         { "deposit", "transactions:write" },
         { "withdraw", "transactions:write" },
         { "transaction", "transactions:write" },
@@ -42,13 +48,16 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         var accounts = await OpenTwoAsync();
         var others = string.Join(' ', Everything.Split(' ').Where(other => other != scope));
 
+        await PrepareAsync(call, accounts[0]);
+        var before = await WrittenAsync();
+
         var refused = await CallAsync(call, guarded.TokenOf("client", others), accounts);
-        var untouched = await LastTransactionAsync(accounts[0]);
+        var untouched = await WrittenAsync();
         var taken = await CallAsync(call, guarded.TokenOf("client", scope), accounts);
 
         refused.ShouldBeProblem(403, "insufficient_scope");
         Challenge(refused).Should().Be($"Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-        untouched.Should().Be(accounts[2]);
+        untouched.Should().Be(before);
         ((int)taken.Status).Should().BeOneOf(200, 201);
     }
 
@@ -202,7 +211,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("user", null, null, "user")]
     [InlineData(" ~", " ~")]
     [InlineData(LongestName, LongestName)]
-    public async Task The_log_names_the_caller_of_every_posting(string caller, string? client, string? party = null, string? user = null)
+    public async Task The_logs_name_the_caller_of_everything_in_them(string caller, string? client, string? party = null, string? user = null)
     {
         var names = new[] { ("client_id", client), ("azp", party), ("sub", user) }.Where(name => name.Item2 is not null);
         var token = names.Aggregate(Good().Without("client_id"), (token, name) => token.With(name.Item1, name.Item2));
@@ -212,7 +221,11 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         var account = opened.Id("account_id");
         (await PostAsync("deposit", $$"""{"account_id":{{account}},"amount":"1"}""", token.Signed(guarded.Keys[0]), new('k', 255))).ShouldBeCreated();
 
-        (await bank.Book.ScalarAsync<string>("SELECT client_id FROM account WHERE account_id = @account", new { account })).Should().Be(caller);
+        (await PostAsync("freeze_account", $$"""{"account_id":{{account}},"reason":"Court order"}""", token.Signed(guarded.Keys[0]), new('f', 255))).Status
+            .Should().Be(HttpStatusCode.OK);
+
+        (await bank.Book.ScalarAsync<string>("SELECT string_agg(client_id, ',') FROM account_log WHERE account_id = @account", new { account }))
+            .Should().Be($"{caller},{caller}");
         (await bank.Book.ScalarAsync<string>("SELECT string_agg(client_id, ',') FROM transaction_log WHERE to_account_id = @account", new { account }))
             .Should().Be($"{caller},{caller}");
     }
@@ -314,6 +327,24 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         return [.. accounts, await LastTransactionAsync(accounts[0])];
     }
 
+    /// <summary>Brings the account to where the call can be carried out.</summary>
+    private async Task PrepareAsync(string call, long account)
+    {
+        var (preparation, body) = call switch
+        {
+            "unfreeze_account" => ("freeze_account", $$"""{"account_id":{{account}},"reason":"Court order"}"""),
+            "close_account" => ("withdraw", $$"""{"account_id":{{account}},"amount":"100"}"""),
+            _ => ("", ""),
+        };
+        if (preparation.Length > 0)
+        {
+            ((int)(await PostAsync(preparation, body, guarded.TokenOf("client", Everything), key: null)).Status).Should().BeOneOf(200, 201);
+        }
+    }
+
+    /// <summary>The head, which moves with everything that is written.</summary>
+    private Task<string?> WrittenAsync() => bank.Book.ScalarAsync<string>("SELECT head::text FROM ledger_head AS head;");
+
     private Task<long> LastTransactionAsync(long account) => bank.Book.ScalarAsync<long>(
         "SELECT max(transaction_id) FROM transaction_log WHERE @account IN (from_account_id, to_account_id)", new { account });
 
@@ -327,7 +358,9 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
             "create_account" => PostAsync(call, """{"owner_name":"Someone"}""", token, key: null),
             "deposit" or "withdraw" => PostAsync(call, $$"""{"account_id":{{one}},"amount":"1"}""", token, key: null),
             "transaction" => PostAsync(call, $$"""{"from_account_id":{{one}},"to_account_id":{{other}},"amount":"1"}""", token, key: null),
-            "get_one_account" or "transaction_history" => SendAsync($"{call}?account_id={one}", $"Bearer {token}"),
+            "change_account" => PostAsync(call, $$"""{"account_id":{{one}},"owner_name":"Somebody"}""", token, key: null),
+            "freeze_account" or "unfreeze_account" or "close_account" => PostAsync(call, $$"""{"account_id":{{one}},"reason":"Court order"}""", token, key: null),
+            "get_one_account" or "account_events" or "transaction_history" => SendAsync($"{call}?account_id={one}", $"Bearer {token}"),
             "get_one_transaction" => SendAsync($"{call}?transaction_id={transaction}", $"Bearer {token}"),
             _ => SendAsync(call, $"Bearer {token}"),
         };

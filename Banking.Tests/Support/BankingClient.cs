@@ -79,11 +79,11 @@ public abstract class BankingClient
         return entries;
     }
 
-    /// <summary>The head of the log, as it is kept outside for <c>verify --against</c>.</summary>
+    /// <summary>The head of the chain, as it is kept outside for <c>verify --against</c>.</summary>
     public async Task<string> HeadAsync()
     {
         var head = await GetAsync("/api/audit_head");
-        return $"{head.Id("transaction_id")}:{head["hash"]}";
+        return $"{head.Id("block_id")}:{head["hash"]}";
     }
 
     private static HttpRequestMessage With(HttpRequestMessage request, params (string Name, string? Value)[] headers)

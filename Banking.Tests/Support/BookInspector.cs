@@ -15,8 +15,8 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
     public sealed record Posting(
         string IdempotencyKey, long TransactionId, string Type, long FromAccountId, long ToAccountId, decimal Amount, decimal FromBalanceAfter, decimal ToBalanceAfter);
 
-    /// <summary>One account that was opened, by its key.</summary>
-    public sealed record Opened(string IdempotencyKey, long AccountId);
+    /// <summary>The opening of an account, by its caller and key.</summary>
+    public sealed record Opened(string ClientId, string IdempotencyKey, long AccountId);
 
     public string Schema => schema;
 
@@ -54,9 +54,10 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
         """);
 
     public Task<List<Opened>> OpenedAsync() => RowsAsync<Opened>("""
-        SELECT idempotency_key, account_id
-          FROM account
-         WHERE kind = 'customer';
+        SELECT client_id, idempotency_key, account_id
+          FROM account_log
+         WHERE type = 'opened'
+         ORDER BY account_event_id;
         """);
 
     /// <summary>Runs the queries of sql/checks: what they found.</summary>

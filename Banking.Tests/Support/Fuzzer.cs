@@ -66,7 +66,7 @@ internal sealed class Shot(Operation operation)
 }
 
 /// <summary>Makes requests from the document: meant well, or broken in one random place. The same seed makes the same request.</summary>
-internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, long[] accounts, int seed)
+internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, long[] accounts, long[] managed, int seed)
 {
     private static readonly string[] GoodMoney = ["\"1\"", "2.50", "\"0.01\"", "3", "\"1000\"", "0", "\"0.0001\"", "12.345", "999999999999999.9999"];
 
@@ -91,10 +91,13 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
 
     private readonly Random random = new(seed);
 
+    private long[] asked = [];
+
     public Shot Next(bool broken)
     {
         var operation = One(operations);
         var shot = new Shot(operation);
+        asked = operation.Path is "/api/freeze_account" or "/api/unfreeze_account" or "/api/close_account" ? managed : accounts;
         var members = operation.RequestSchema is { } schema ? Members(schemas.Resolve(schema)) : null;
         foreach (var parameter in operation.Parameters("query").Where(parameter => IsNeeded(parameter) || random.Next(2) == 0))
         {
@@ -206,6 +209,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         bad.AddRange(types.Contains("object") ? ["{\"k\":1}", "{\"k\":null}", "{\"k\":\"v\",\"k\":\"v\"}", "{\"\":\"v\"}"] : ["{}"]);
         bad.AddRange(types.Contains("number") || types.Contains("integer") ? [] : ["1", "-1.5e300"]);
         bad.AddRange(schema.TryGetProperty("pattern", out _) ? BadMoney : []);
+        bad.AddRange(schema.TryGetProperty("enum", out _) ? ["\"nothing\"", "\"ALL\"", "\"\"", "\"all \""] : []);
         if (types.Contains("integer"))
         {
             bad.AddRange(["1.5", "1e400", "9223372036854775808", "-9223372036854775809", new('9', 5000)]);
@@ -284,6 +288,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
             : types.Contains("integer") ? AnId()
             : schema.TryGetProperty("pattern", out _) ? One(GoodMoney)
             : types.Contains("object") ? Notes(random.Next(schema.GetProperty("maxProperties").GetInt32() + 1))
+            : schema.TryGetProperty("enum", out var words) ? Quoted(One(WordsOf(words)))
             : name == "currency" ? One(["\"USD\"", "\"USD\"", "\"JPY\"", "\"KWD\"", "\"CLF\""])
             : Quoted(Text(random.Next(schema.GetProperty("minLength").GetInt32(), schema.GetProperty("maxLength").GetInt32() + 1)));
     }
@@ -291,6 +296,9 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     private string Parameter(string name, JsonElement schema) => name switch
     {
         "transaction_id" => $"{random.Next(1, 100)}",
+        "currency" => One(["USD", "JPY", "KWD"]),
+        "reference" => Uri.EscapeDataString(Text(random.Next(1, 100))),
+        _ when schema.TryGetProperty("enum", out var words) => One(WordsOf(words)),
         _ when name.EndsWith("_id", StringComparison.Ordinal) => AnId(),
         _ when schema.TryGetProperty("maximum", out var most) => $"{random.NextInt64(schema.GetProperty("minimum").GetInt64(), most.GetInt64() + 1)}",
         _ => random.Next(4) == 0 ? Uri.EscapeDataString(Text(random.Next(30))) : $"{random.Next(1, 1000)}",
@@ -300,7 +308,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     {
         0 => "840",
         1 => $"{random.NextInt64(1, long.MaxValue)}",
-        _ => One(accounts).ToString(CultureInfo.InvariantCulture),
+        _ => One(asked).ToString(CultureInfo.InvariantCulture),
     };
 
     private string Notes(int count) =>
@@ -334,6 +342,9 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         random.NextBytes(bytes);
         return bytes;
     }
+
+    private static List<string> WordsOf(JsonElement words) =>
+        [.. words.EnumerateArray().Where(word => word.ValueKind == JsonValueKind.String).Select(word => word.GetString()!)];
 
     private static string Quoted(string text) => JsonSerializer.Serialize(text);
 

@@ -64,8 +64,8 @@ internal sealed class JsonSchema(JsonElement document)
     private static bool FormatFits(string format, JsonElement value) => format switch
     {
         "date-time" => DateTimeOffset.TryParse(value.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _),
-        "int32" => value.TryGetInt32(out _),
-        "int64" => value.TryGetInt64(out _),
+        "int32" => value.ValueKind != JsonValueKind.Number || value.TryGetInt32(out _), // what is no number is the business of "type"
+        "int64" => value.ValueKind != JsonValueKind.Number || value.TryGetInt64(out _),
         _ => throw new NotSupportedException($"The document uses the format {format}, which this validator doesn't know."),
     };
 }

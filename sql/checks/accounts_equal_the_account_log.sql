@@ -27,6 +27,6 @@ SELECT account.account_id
              OR account.held IS DISTINCT FROM last_event.held_after
              OR first_event.type IS DISTINCT FROM 'opened'
              OR first_event.created_at IS DISTINCT FROM account.created_at
-             OR account.account_id > head.last_account_id))
+             OR (account.account_id <= head.last_account_id) IS NOT TRUE))
     OR (account.kind = 'settlement' AND last_event.status_after IS NOT NULL)
  ORDER BY account.account_id;

@@ -3,5 +3,5 @@ SELECT currency
      , pg_catalog.sum(balance) AS out_by
   FROM account
  GROUP BY currency
-HAVING pg_catalog.sum(balance) <> 0
+HAVING pg_catalog.sum(balance) <> 0::pg_catalog.numeric
  ORDER BY currency;

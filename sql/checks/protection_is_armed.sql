@@ -10,40 +10,46 @@ SELECT found.object
                     WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE class.oid IN (inhrelid, inhparent)) THEN 'inherits, or is inherited from'
                END AS fault
           FROM (VALUES ('currency'), ('account'), ('transaction_log'), ('account_log'), ('ledger_head'), ('ledger_block')) AS expected (table_name)
-          LEFT JOIN pg_catalog.pg_class AS class ON class.oid = pg_catalog.to_regclass(expected.table_name)
+          LEFT JOIN pg_catalog.pg_class AS class ON class.oid = pg_catalog.to_regclass(expected.table_name)::pg_catalog.oid
          UNION ALL
         SELECT expected.trigger_name
              , CASE WHEN armed.tgname IS NULL THEN 'is missing on ' || expected.table_name
                     WHEN armed.tgenabled <> 'A' THEN 'does not fire always'
+                    -- Bits of tgtype: 1 for each row, 2 before, 8 DELETE, 16 UPDATE, 32 TRUNCATE.
+                    WHEN armed.tgtype <> expected.tgtype THEN 'fires on something else'
+                    WHEN COALESCE((SELECT pg_catalog.string_agg(attname::pg_catalog.text, ' ' ORDER BY attname)
+                                     FROM pg_catalog.pg_attribute
+                                    WHERE attrelid = armed.tgrelid
+                                      AND attnum = ANY (armed.tgattr)), '') <> expected.columns THEN 'fires on other columns'
                     WHEN armed.tgqual IS NOT NULL THEN 'fires on a condition only'
                     -- The body of refuse_change, to the letter.
                     WHEN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(function.prosrc, 'UTF8')), 'hex')
                          <> 'c78652748eab8cf39acbbfaea4d9bc6c3fba1fc40f6f021e4fbdb7787243bc81' THEN 'does not refuse'
                END
-          FROM (VALUES ('transaction_log', 'transaction_log_statement_is_append_only'),
-                       ('transaction_log', 'transaction_log_row_is_append_only'),
-                       ('transaction_log', 'transaction_log_is_never_truncated'),
-                       ('account_log', 'account_log_statement_is_append_only'),
-                       ('account_log', 'account_log_row_is_append_only'),
-                       ('account_log', 'account_log_is_never_truncated'),
-                       ('ledger_block', 'ledger_block_statement_is_append_only'),
-                       ('ledger_block', 'ledger_block_row_is_append_only'),
-                       ('ledger_block', 'ledger_block_is_never_truncated'),
-                       ('account', 'account_statement_is_never_removed'),
-                       ('account', 'account_row_is_never_removed'),
-                       ('account', 'account_is_never_truncated'),
-                       ('account', 'account_statement_keeps_its_identity'),
-                       ('account', 'account_row_keeps_its_identity'),
-                       ('currency', 'currency_statement_is_never_removed'),
-                       ('currency', 'currency_row_is_never_removed'),
-                       ('currency', 'currency_is_never_truncated'),
-                       ('currency', 'currency_statement_keeps_its_identity'),
-                       ('currency', 'currency_row_keeps_its_identity'),
-                       ('ledger_head', 'ledger_head_statement_is_never_removed'),
-                       ('ledger_head', 'ledger_head_row_is_never_removed'),
-                       ('ledger_head', 'ledger_head_is_never_truncated')) AS expected (table_name, trigger_name)
+          FROM (VALUES ('transaction_log', 'transaction_log_statement_is_append_only', 26, ''),
+                       ('transaction_log', 'transaction_log_row_is_append_only', 27, ''),
+                       ('transaction_log', 'transaction_log_is_never_truncated', 34, ''),
+                       ('account_log', 'account_log_statement_is_append_only', 26, ''),
+                       ('account_log', 'account_log_row_is_append_only', 27, ''),
+                       ('account_log', 'account_log_is_never_truncated', 34, ''),
+                       ('ledger_block', 'ledger_block_statement_is_append_only', 26, ''),
+                       ('ledger_block', 'ledger_block_row_is_append_only', 27, ''),
+                       ('ledger_block', 'ledger_block_is_never_truncated', 34, ''),
+                       ('account', 'account_statement_is_never_removed', 10, ''),
+                       ('account', 'account_row_is_never_removed', 11, ''),
+                       ('account', 'account_is_never_truncated', 34, ''),
+                       ('account', 'account_statement_keeps_its_identity', 18, 'account_id created_at currency kind'),
+                       ('account', 'account_row_keeps_its_identity', 19, 'account_id created_at currency kind'),
+                       ('currency', 'currency_statement_is_never_removed', 10, ''),
+                       ('currency', 'currency_row_is_never_removed', 11, ''),
+                       ('currency', 'currency_is_never_truncated', 34, ''),
+                       ('currency', 'currency_statement_keeps_its_identity', 18, 'code minor_unit numeric_code'),
+                       ('currency', 'currency_row_keeps_its_identity', 19, 'code minor_unit numeric_code'),
+                       ('ledger_head', 'ledger_head_statement_is_never_removed', 10, ''),
+                       ('ledger_head', 'ledger_head_row_is_never_removed', 11, ''),
+                       ('ledger_head', 'ledger_head_is_never_truncated', 34, '')) AS expected (table_name, trigger_name, tgtype, columns)
           LEFT JOIN pg_catalog.pg_trigger AS armed
-            ON armed.tgrelid = pg_catalog.to_regclass(expected.table_name)
+            ON armed.tgrelid = pg_catalog.to_regclass(expected.table_name)::pg_catalog.oid
            AND armed.tgname = expected.trigger_name
           LEFT JOIN pg_catalog.pg_proc AS function ON function.oid = armed.tgfoid) AS found
  WHERE found.fault IS NOT NULL
