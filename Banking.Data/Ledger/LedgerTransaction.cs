@@ -188,14 +188,17 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         """;
 
+    // The balance with the rest: between two updates of a row, a limit that was raised and used, or a closing after the last
+    // payment, would break the row's constraints.
     private const string ChangeSql = """
         UPDATE account
            SET owner_name = COALESCE(changed.owner_name, account.owner_name)
              , status = changed.status
+             , balance = changed.balance
              , held = changed.held
              , overdraft_limit = changed.overdraft_limit
-          FROM unnest(@changed_ids, @changed_names, @changed_statuses, @changed_held, @changed_limits)
-            AS changed (account_id, owner_name, status, held, overdraft_limit)
+          FROM unnest(@changed_ids, @changed_names, @changed_statuses, @changed_balances, @changed_held, @changed_limits)
+            AS changed (account_id, owner_name, status, balance, held, overdraft_limit)
          WHERE account.account_id = changed.account_id;
 
         """;
@@ -376,6 +379,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 changed_ids = changed.Select(account => account.AccountId).ToArray(),
                 changed_names = changed.Select(account => account.State.OwnerName).ToArray(),
                 changed_statuses = changed.Select(account => account.State.Status).ToArray(),
+                changed_balances = changed.Select(account => account.State.Balance).ToArray(),
                 changed_held = changed.Select(account => account.State.Held).ToArray(),
                 changed_limits = changed.Select(account => account.State.OverdraftLimit).ToArray(),
                 block_id = head.LastBlockId + 1,

@@ -66,13 +66,13 @@ internal sealed class LockedBook(
 
     public long LastAccountId => head.LastAccountId + Opened.Count;
 
-    /// <summary>The accounts that the database had and whose balance has moved.</summary>
+    /// <summary>The accounts that the database had and of which the balance has moved and nothing else has changed.</summary>
     public IEnumerable<LockedAccount> Moved => accounts.Values.Where(account =>
-        account.AccountId <= head.LastAccountId && account.State.Balance != account.Before.Balance);
+        account.AccountId <= head.LastAccountId && account.State != account.Before && !HasChanged(account));
 
-    /// <summary>The accounts that the database had and of which anything else has changed.</summary>
+    /// <summary>The accounts that the database had and of which more than the balance has changed.</summary>
     public IEnumerable<LockedAccount> Changed => Events.Count == 0 ? [] : accounts.Values.Where(account =>
-        account.AccountId <= head.LastAccountId && account.State with { Balance = 0 } != account.Before with { Balance = 0 });
+        account.AccountId <= head.LastAccountId && HasChanged(account));
 
     /// <summary>The settlement accounts among those that are locked.</summary>
     public IEnumerable<LockedAccount> Settlements => accounts.Values.Where(account => !account.IsCustomer);
@@ -216,6 +216,8 @@ internal sealed class LockedBook(
     public static Refused Closed(long accountId) => new(Refusal.AccountClosed, $"Account {accountId} is closed.");
 
     private static void Cut<TItem>(List<TItem> list, int length) => list.RemoveRange(length, list.Count - length);
+
+    private static bool HasChanged(LockedAccount account) => account.State with { Balance = account.Before.Balance } != account.Before;
 
     private static Refused? Barred(LockedAccount account, bool isDebit) => account.State.Status switch
     {

@@ -63,6 +63,21 @@ public abstract class BankingClient
     public Task<Reply> TransferAsync(long from, long to, string amount, string? key = null) =>
         PostAsync("/api/transaction", new { from_account_id = from, to_account_id = to, amount }, key);
 
+    /// <summary>Changes what is given; a null leaves what is there.</summary>
+    public Task<Reply> ChangeAsync(long accountId, string? ownerName = null, string? overdraftLimit = null, string? reason = null, string? key = null) =>
+        PostAsync("/api/change_account", new { account_id = accountId, owner_name = ownerName, overdraft_limit = overdraftLimit, reason }, key);
+
+    public Task<Reply> FreezeAsync(long accountId, string blocks = "all", string? key = null) =>
+        PostAsync("/api/freeze_account", new { account_id = accountId, blocks, reason = "because" }, key);
+
+    public Task<Reply> UnfreezeAsync(long accountId, string? key = null) =>
+        PostAsync("/api/unfreeze_account", new { account_id = accountId, reason = "because" }, key);
+
+    public Task<Reply> CloseAsync(long accountId, string? key = null) =>
+        PostAsync("/api/close_account", new { account_id = accountId, reason = "because" }, key);
+
+    public Task<Reply> AccountAsync(long accountId) => GetAsync($"/api/get_one_account?account_id={accountId}");
+
     public async Task<string?> BalanceAsync(long accountId) => (await GetAsync($"/api/get_one_account?account_id={accountId}"))["balance"];
 
     /// <summary>All of an account's entries, newest first, read page by page.</summary>

@@ -25,6 +25,12 @@ internal static class InvalidRequests
         ["metadata"] = "{\"k\":\"v\"}",
     };
 
+    private static readonly Dictionary<string, string> AccountAndReason = new()
+    {
+        ["account_id"] = "1000",
+        ["reason"] = "\"r\"",
+    };
+
     private static readonly Dictionary<string, Dictionary<string, string>> Calls = new()
     {
         ["create_account"] = new()
@@ -33,7 +39,24 @@ internal static class InvalidRequests
             ["currency"] = "\"USD\"",
             ["initial_deposit"] = "\"1\"",
             ["overdraft_limit"] = "\"1\"",
+            ["reference"] = "\"r\"",
+            ["metadata"] = "{\"k\":\"v\"}",
         },
+        ["change_account"] = new()
+        {
+            ["account_id"] = "1000",
+            ["owner_name"] = "\"Someone\"",
+            ["overdraft_limit"] = "\"1\"",
+            ["reason"] = "\"r\"",
+        },
+        ["freeze_account"] = new()
+        {
+            ["account_id"] = "1000",
+            ["blocks"] = "\"all\"",
+            ["reason"] = "\"r\"",
+        },
+        ["unfreeze_account"] = AccountAndReason,
+        ["close_account"] = AccountAndReason,
         ["deposit"] = Cash,
         ["withdraw"] = Cash,
         ["transaction"] = new()
@@ -46,7 +69,10 @@ internal static class InvalidRequests
         },
     };
 
-    private static readonly string[] Required = ["owner_name", "account_id", "from_account_id", "to_account_id", "amount"];
+    private static readonly string[] Required = ["owner_name", "account_id", "from_account_id", "to_account_id", "amount", "reason"];
+
+    /// <summary>Members that other calls require.</summary>
+    private static readonly Dictionary<string, string[]> Optional = new() { ["change_account"] = ["owner_name", "reason"] };
 
     private static readonly string[] NoMoney =
     [
@@ -77,6 +103,8 @@ internal static class InvalidRequests
         ["from_account_id"] = NoId,
         ["to_account_id"] = NoId,
         ["amount"] = [.. NoMoney, "0", "0.00", "\"0\"", "\"0.0000\"", "null"],
+        ["reason"] = [.. NoText, "null", "\"\"", Text(501, "x"), Text(501, "🦊")],
+        ["blocks"] = ["\"ALL\"", "\"all \"", "\"credits\"", "\"\"", "1", "true", "{}", "[]", "[\"all\"]", "\"\\ud800\""],
         ["reference"] = [.. NoText, Text(141, "x"), Text(141, "🦊")],
         ["metadata"] =
         [
@@ -115,7 +143,12 @@ internal static class InvalidRequests
     private static IEnumerable<InvalidRequest> InValues(string call) =>
         from member in Calls[call].Keys
         from value in BadValues[member]
+        where value != "null" || IsRequired(call, member)
         select InvalidRequest.In($"{call} with {member} {Shortened(value)}", Post(call, Body(call, member, value)), member);
+
+    private static IEnumerable<string> RequiredOf(string call) => Calls[call].Keys.Where(member => IsRequired(call, member));
+
+    private static bool IsRequired(string call, string member) => Required.Contains(member) && !Optional.GetValueOrDefault(call, []).Contains(member);
 
     private static IEnumerable<InvalidRequest> InMembers(string call)
     {
@@ -127,12 +160,12 @@ internal static class InvalidRequests
             yield return InvalidRequest.In($"{call} with {capital} for {member}", Post(call, Body(call).Replace($"\"{member}\":", $"\"{capital}\":", StringComparison.Ordinal)), capital);
         }
 
-        foreach (var member in Calls[call].Keys.Intersect(Required))
+        foreach (var member in RequiredOf(call))
         {
             yield return InvalidRequest.In($"{call} without {member}", Post(call, Body(call, member)), member);
         }
 
-        yield return InvalidRequest.In($"{call} with nothing in it", Post(call, "{}"), [.. Calls[call].Keys.Intersect(Required)]);
+        yield return InvalidRequest.In($"{call} with nothing in it", Post(call, "{}"), [.. RequiredOf(call)]);
         yield return InvalidRequest.In($"{call} with an unknown member", Post(call, Body(call, "amuont", "1")), "amuont");
         yield return InvalidRequest.In($"{call} with a trailing comma", Post(call, $"{Body(call)[..^1]},}}"), "body");
         yield return InvalidRequest.In($"{call} with half a character for a name", Post(call, Body(call, "\\ud800", "1")), "body");
@@ -153,7 +186,7 @@ internal static class InvalidRequests
             yield return InvalidRequest.In($"{call} with the body {Shortened(body)}", Post(call, body), "body");
         }
 
-        var (text, place) = call == "create_account" ? ("Someone", "owner_name") : ("\"r\"", "reference");
+        var (text, place) = call == "create_account" ? ("Someone", "owner_name") : ("\"r\"", Calls[call].Keys.Single(member => member is "reference" or "reason"));
         byte[] notUtf8 = [.. Encoding.Latin1.GetBytes(good.Replace(text, text.Insert(1, "ü"), StringComparison.Ordinal))];
         yield return InvalidRequest.In($"{call} in Latin-1", Post(call, notUtf8), place);
         yield return InvalidRequest.In($"{call} in UTF-16", Post(call, Encoding.Unicode.GetBytes(good)), "body");
@@ -200,7 +233,7 @@ internal static class InvalidRequests
     private static IEnumerable<InvalidRequest> InQueries()
     {
         string[] ids = ["", "=", "=0", "=-1", "=%2B1", "=%201", "=1.5", "=1e3", "=0x1", "=x", "=1,2", "=9223372036854775808", "=%D9%A1", "=%00", "=1&account_id=1"];
-        foreach (var (call, member) in new[] { ("get_one_account", "account_id"), ("transaction_history", "account_id"), ("get_one_transaction", "transaction_id") })
+        foreach (var (call, member) in new[] { ("get_one_account", "account_id"), ("transaction_history", "account_id"), ("account_events", "account_id"), ("get_one_transaction", "transaction_id") })
         {
             yield return Get(call, member);
             yield return Get($"{call}?{member}=1000&expand=all", "expand");
@@ -213,15 +246,36 @@ internal static class InvalidRequests
 
         string[] limits = ["", "=", "=0", "=501", "=-1", "=x", "=1.5", "=+1", "=99999999999", "=1&limit=1"];
         string[] cursors = ["", "=", "=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
-        foreach (var limit in limits)
+        foreach (var pages in new[] { "transaction_history?account_id=1000&", "account_events?account_id=1000&", "list_accounts?" })
         {
-            yield return Get($"transaction_history?account_id=1000&limit{limit}", "limit");
+            foreach (var limit in limits)
+            {
+                yield return Get($"{pages}limit{limit}", "limit");
+            }
+
+            foreach (var cursor in cursors)
+            {
+                yield return Get($"{pages}cursor{cursor}", "cursor");
+            }
         }
 
-        foreach (var cursor in cursors)
+        (string Name, string[] Values)[] filters =
+        [
+            ("currency", ["", "=", "=usd", "=US", "=USDT", "=%20USD", "=840", "=USD%0A", "=USD,EUR", "=USD&currency=USD"]),
+            ("status", ["", "=", "=Active", "=open", "=active%20", "=active,frozen", "=active&status=frozen"]),
+            ("reference", ["", "=", "=a%00b", $"={new string('x', 141)}", "=a&reference=a"]),
+        ];
+        foreach (var (filter, values) in filters)
         {
-            yield return Get($"transaction_history?account_id=1000&cursor{cursor}", "cursor");
+            foreach (var value in values)
+            {
+                yield return Get($"list_accounts?{filter}{value}", filter);
+            }
         }
+
+        yield return Get("list_accounts?account_id=1000", "account_id");
+        yield return Get("list_accounts?limit=0&cursor=0&status=x&currency=x", "limit", "cursor", "status", "currency");
+        yield return Get("account_events?limit=x&type=opened", "account_id", "limit", "type");
 
         yield return Get("transaction_history?account_id=0&limit=0&cursor=0", "account_id", "limit", "cursor");
         yield return Get("transaction_history?limit=x&page=2", "account_id", "limit", "page");
@@ -238,7 +292,7 @@ internal static class InvalidRequests
         (string Method, string Path)[] methods =
         [
             ("GET", "create_account"), ("GET", "deposit"), ("PUT", "withdraw"), ("PATCH", "transaction"), ("DELETE", "get_one_account?account_id=1000"),
-            ("POST", "transaction_history"), ("OPTIONS", "deposit"),
+            ("POST", "transaction_history"), ("GET", "change_account"), ("PUT", "freeze_account"), ("POST", "list_accounts"), ("POST", "account_events"), ("OPTIONS", "deposit"),
         ];
         foreach (var (method, path) in methods)
         {

@@ -13,6 +13,13 @@ internal static class Replies
         reply.Replayed.Should().Be(replayed);
     }
 
+    public static void ShouldBeOk(this Reply reply, bool replayed = false)
+    {
+        ((int)reply.Status).Should().Be(200, "{0}", reply.Text);
+        reply.ContentType.Should().Be("application/json");
+        reply.Replayed.Should().Be(replayed);
+    }
+
     /// <summary>A whole problem document, with an error for each of the fields and for no other.</summary>
     public static void ShouldBeProblem(this Reply reply, int status, string code, params string[] fields)
     {

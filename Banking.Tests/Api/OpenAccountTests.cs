@@ -1,0 +1,121 @@
+using FluentAssertions;
+
+namespace Banking.Tests;
+
+/// <summary>What create_account takes beside a name and money, and what of an account is available.</summary>
+public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
+{
+    private readonly BankingApp bank = shared.App;
+
+    [Fact]
+    public async Task A_reference_and_metadata_are_shown_as_they_were_given()
+    {
+        var opened = await bank.PostAsync(
+            "/api/create_account", """{"owner_name":"Someone","reference":"Ünit 🦊","metadata":{"zz":"1","b":"","a":"\"quoted\" ü"}}""");
+
+        opened.ShouldBeCreated();
+        opened["reference"].Should().Be("Ünit 🦊");
+        opened.Body.GetProperty("metadata").EnumerateObject().Select(member => $"{member.Name}={member.Value}").Should()
+            .Equal("a=\"quoted\" ü", "b=", "zz=1");
+        (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(opened.Text);
+        (await bank.FreezeAsync(opened.Id("account_id"))).Text.Should().Be(opened.Text.Replace("\"active\"", "\"frozen\"", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Without_them_both_are_null()
+    {
+        var opened = await bank.PostAsync("/api/create_account", """{"owner_name":"Someone"}""");
+
+        opened.Text.Should().Contain("\"reference\":null,\"metadata\":null,");
+        (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(opened.Text);
+    }
+
+    [Fact]
+    public async Task A_reference_and_metadata_are_part_of_the_request()
+    {
+        var key = Guid.NewGuid().ToString();
+        var first = await bank.PostAsync("/api/create_account", """{"owner_name":"A","reference":"r","metadata":{"a":"1","b":"2"}}""", key);
+
+        // The order of its members means nothing, as in a posting's metadata.
+        var again = await bank.PostAsync("/api/create_account", """{"metadata":{"b":"2","a":"1"},"owner_name":"A","reference":"r"}""", key);
+
+        again.ShouldBeCreated(replayed: true);
+        again.Text.Should().Be(first.Text);
+        foreach (var other in new[]
+        {
+            """{"owner_name":"A","reference":"R","metadata":{"a":"1","b":"2"}}""",
+            """{"owner_name":"A","metadata":{"a":"1","b":"2"}}""",
+            """{"owner_name":"A","reference":"r","metadata":{"a":"1"}}""",
+            """{"owner_name":"A","reference":"r","metadata":{"a":"2","b":"1"}}""",
+            """{"owner_name":"A","reference":"r"}""",
+        })
+        {
+            (await bank.PostAsync("/api/create_account", other, key)).ShouldBeProblem(422, "idempotency_key_reused");
+        }
+    }
+
+    [Theory]
+    [InlineData("0", "0", "0.00")]
+    [InlineData("10.5", "0", "10.50")]
+    [InlineData("0", "20", "20.00")]
+    [InlineData("10", "20", "30.00")]
+    public async Task Balance_and_overdraft_are_available_where_nothing_is_held(string deposit, string limit, string available)
+    {
+        var account = await bank.OpenAsync(deposit, overdraftLimit: limit);
+
+        var shown = await bank.AccountAsync(account);
+
+        shown["held"].Should().Be("0.00");
+        shown["available"].Should().Be(available);
+        if (available != "0.00")
+        {
+            (await bank.WithdrawAsync(account, available)).ShouldBeCreated();
+        }
+
+        (await bank.AccountAsync(account))["available"].Should().Be("0.00");
+        (await bank.WithdrawAsync(account, "0.01")).ShouldBeProblem(422, "insufficient_funds");
+    }
+
+    [Fact]
+    public async Task What_is_held_is_not_available_to_postings_or_to_a_lower_limit()
+    {
+        await using var app = new BankingApp(database);
+        var (account, other) = (await app.OpenAsync("100", overdraftLimit: "20"), await app.OpenAsync());
+        await app.Book.ExecuteAsync("UPDATE account SET held = 70 WHERE account_id = @account;", new { account });
+
+        var shown = await app.AccountAsync(account);
+        shown["balance"].Should().Be("100.00");
+        shown["held"].Should().Be("70.00");
+        shown["available"].Should().Be("50.00");
+        (await app.WithdrawAsync(account, "50.01")).ShouldBeProblem(422, "insufficient_funds");
+        (await app.TransferAsync(account, other, "50.01")).ShouldBeProblem(422, "insufficient_funds");
+        (await app.TransferAsync(account, other, "45")).ShouldBeCreated();
+        (await app.ChangeAsync(account, overdraftLimit: "14.99")).ShouldBeProblem(422, "limit_below_use");
+        var changed = await app.ChangeAsync(account, overdraftLimit: "15");
+        changed.ShouldBeOk();
+        changed["available"].Should().Be("0.00");
+        changed["held"].Should().Be("70.00");
+        (await app.DepositAsync(account, "1")).ShouldBeCreated();
+        (await app.AccountAsync(account))["available"].Should().Be("1.00");
+        app.Complaints.Should().BeEmpty();
+    }
+
+    [Theory]
+    [InlineData("0")]
+    [InlineData("5.00")]
+    public async Task A_retry_without_a_currency_is_replayed_after_the_default_has_changed(string deposit)
+    {
+        await using var before = new BankingApp(database);
+        await using var after = new BankingApp(database, before.Book.Schema, ("Banking:DefaultCurrency", "JPY"));
+        var (body, key) = (new { owner_name = "Someone", initial_deposit = deposit, overdraft_limit = "1.50" }, Guid.NewGuid().ToString());
+        var first = await before.PostAsync("/api/create_account", body, key);
+
+        var again = await after.PostAsync("/api/create_account", body, key);
+
+        first["currency"].Should().Be("USD");
+        again.ShouldBeCreated(replayed: true);
+        again.Text.Should().Be(first.Text);
+        (await after.PostAsync("/api/create_account", new { owner_name = "Someone" }))["currency"].Should().Be("JPY");
+        (await before.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';")).Should().Be(2);
+    }
+}
