@@ -11,7 +11,7 @@ internal static class RequestHash
     // A member that was left out stays left out, so that a later version with more members hashes an old request the same.
     private static readonly JsonSerializerOptions Json = new(ApiJson.Default.Options) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
-    /// <summary>The sha256 of the call and the request as the client meant it: amounts without trailing zeros, members in one order.</summary>
+    /// <summary>The sha256 of the call and the request as the client meant it: amounts without trailing zeros, members and metadata in one order.</summary>
     public static byte[] Of<TRequest>(string call, TRequest request) =>
         SHA256.HashData([.. Encoding.UTF8.GetBytes(call + "\n"), .. JsonSerializer.SerializeToUtf8Bytes(request, Json.GetTypeInfo(typeof(TRequest)))]);
 }

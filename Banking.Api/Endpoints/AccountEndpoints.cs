@@ -97,12 +97,9 @@ internal static class AccountEndpoints
             return Problem.Invalid("currency", "must be the code of a currency in use of ISO 4217, such as EUR.");
         }
 
-        // Its members have one order, as in a posting's metadata: a retry may send them in another.
-        var metadata = Metadata.Write(request.Metadata);
-        var requestHash = RequestHash.Of("create_account", request with { Metadata = Metadata.Read(metadata) });
         var decision = await ledger.SubmitAsync(new OpenAccount(
-            Caller.RequestOf(context, idempotencyKey), requestHash, request.OwnerName!, currency,
-            request.InitialDeposit ?? 0, request.OverdraftLimit ?? 0, request.Reference, metadata));
+            Caller.RequestOf(context, idempotencyKey), RequestHash.Of("create_account", request), request.OwnerName!, currency,
+            request.InitialDeposit ?? 0, request.OverdraftLimit ?? 0, request.Reference, Metadata.Write(request.Metadata)));
         return await decision.ToAnswerAsync(
             context, account => AccountResponse.FromAsync(account, currencies), account => $"/api/get_one_account?account_id={account.AccountId}");
     }

@@ -14,7 +14,12 @@ public sealed class ChangeAccountTests(SharedBank shared) : IClassFixture<Shared
     {
         var opened = await bank.PostAsync("/api/create_account", new
         {
-            owner_name = "Someone", currency = "EUR", initial_deposit = "10", overdraft_limit = "7", reference = "R", metadata = new { k = "v" },
+            owner_name = "Someone",
+            currency = "EUR",
+            initial_deposit = "10",
+            overdraft_limit = "7",
+            reference = "R",
+            metadata = new { k = "v" },
         });
 
         var changed = await bank.ChangeAsync(opened.Id("account_id"), ownerName, overdraftLimit, "asked for");
