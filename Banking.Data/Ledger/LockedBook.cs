@@ -46,9 +46,10 @@ internal sealed class LockedBook(
     public const decimal BalanceLimit = 999_999_999_999_999.9999m;
 
     private readonly List<(LockedAccount Account, AccountState State)> replaced = [];
+    private readonly List<RequestId> done = [];
 
     /// <summary>A place to come back to.</summary>
-    internal readonly record struct Mark(int Transactions, int Events, int Opened, int Replaced);
+    internal readonly record struct Mark(int Transactions, int Events, int Opened, int Replaced, int Done);
 
     public LockedHead Head => head;
 
@@ -98,6 +99,7 @@ internal sealed class LockedBook(
         if (decision.Result is { } result)
         {
             recorded.Add(request.Id, request.Record(result));
+            done.Add(request.Id);
         }
         else
         {
@@ -189,7 +191,7 @@ internal sealed class LockedBook(
         return account.ToAccount();
     }
 
-    public Mark Save() => new(Transactions.Count, Events.Count, Opened.Count, replaced.Count);
+    public Mark Save() => new(Transactions.Count, Events.Count, Opened.Count, replaced.Count, done.Count);
 
     /// <summary>Takes back everything since the mark.</summary>
     public void RollBackTo(Mark mark)
@@ -204,7 +206,13 @@ internal sealed class LockedBook(
             accounts.Remove(account.AccountId);
         }
 
+        foreach (var id in done[mark.Done..])
+        {
+            recorded.Remove(id);
+        }
+
         Cut(replaced, mark.Replaced);
+        Cut(done, mark.Done);
         Cut(Transactions, mark.Transactions);
         Cut(Events, mark.Events);
         Cut(Opened, mark.Opened);

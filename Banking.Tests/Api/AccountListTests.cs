@@ -149,7 +149,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
             """);
         var account = await OpenAsync("USD", "mine", app);
         await ReadAsync(20);
-        await ReportAsync();
+        await app.ReportStatisticsAsync();
         await InsertAsync(app, Rows);
         if (analysed)
         {
@@ -161,7 +161,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
 
         await ReadAsync(50);
 
-        await ReportAsync();
+        await app.ReportStatisticsAsync();
         var (scannedAfter, walkedAfter) = await CountAsync();
         (scannedAfter - scanned).Should().BeLessThan(Rows, "not one call scans a table");
         (walkedAfter - walked).Should().BeLessThan(50 * 2_000, "a reference and an account's events are found, not looked for");
@@ -182,18 +182,6 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         async Task<(long Scanned, long Walked)> CountAsync() => (
             await app.Book.ScalarAsync<long>(ScannedSql, new { book = app.Book.Schema }),
             await app.Book.ScalarAsync<long>(WalkedSql, new { book = app.Book.Schema }));
-
-        async Task ReportAsync()
-        {
-            var service = app.Services.GetRequiredService<NpgsqlDataSource>();
-            foreach (var session in await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => service.OpenConnectionAsync().AsTask())))
-            {
-                await using (session)
-                {
-                    await session.ExecuteAsync("SELECT pg_stat_force_next_flush();");
-                }
-            }
-        }
     }
 
     /// <summary>Opens that many accounts from 10,000 on, with their events, faster than the service could.</summary>

@@ -272,7 +272,7 @@ public sealed class LedgerTests(TestDatabase database)
             """);
         var account = await bank.OpenAsync();
         await ServeAsync(bank, account, 20);
-        await ReportAsync(bank);
+        await bank.ReportStatisticsAsync();
 
         await bank.Book.ExecuteAsync("""
             SET session_replication_role = replica; -- skips the foreign keys' look-ups, which these rows satisfy
@@ -316,7 +316,7 @@ public sealed class LedgerTests(TestDatabase database)
 
         await ServeAsync(bank, account, 50);
         await ServeAsync(bank, 1_000_000, 50);
-        await ReportAsync(bank);
+        await bank.ReportStatisticsAsync();
 
         var scanned = await bank.Book.ScalarAsync<long>(ScannedSql, new { book = bank.Book.Schema }) - before;
         scanned.Should().BeLessThan(50_000, "one scan of the log would read four times that, and a hundred of the accounts twenty times");
@@ -332,16 +332,6 @@ public sealed class LedgerTests(TestDatabase database)
                 (await bank.BalanceAsync(account)).Should().Be(reply["to_balance_after"]);
                 (await bank.GetAsync($"/api/transaction_history?account_id={account}&limit=5")).Status.Should().Be(HttpStatusCode.OK);
             }
-        }
-
-        static async Task ReportAsync(BankingApp bank)
-        {
-            // As many at once as the pools have idle, so that each of their sessions is among them.
-            var (ledger, reads) = (bank.Services.GetRequiredService<NpgsqlDataSource>(), bank.Services.GetRequiredService<ReadDatabase>());
-            await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => ledger.UseAsync(FlushAsync)));
-            await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => reads.ReadAsync(FlushAsync, CancellationToken.None)));
-
-            static Task<int> FlushAsync(NpgsqlConnection session) => session.ExecuteAsync("SELECT pg_stat_force_next_flush(), pg_sleep(0.1);");
         }
     }
 }

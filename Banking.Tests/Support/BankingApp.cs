@@ -1,9 +1,11 @@
 using System.Collections.Concurrent;
 using Banking.Data;
+using Dapper;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Npgsql;
 
 namespace Banking.Tests;
 
@@ -34,6 +36,17 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
     {
         var ledger = Services.GetRequiredService<Ledger>();
         return Wait.UntilAsync(() => ledger.Waiting == requests);
+    }
+
+    /// <summary>Has every session of the service report what it has read to PostgreSQL's statistics.</summary>
+    public async Task ReportStatisticsAsync()
+    {
+        // As many at once as the pools have, so that each of their sessions is among them.
+        var (ledger, reads) = (Services.GetRequiredService<NpgsqlDataSource>(), Services.GetRequiredService<ReadDatabase>());
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => ledger.UseAsync(FlushAsync)));
+        await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => reads.ReadAsync(FlushAsync, CancellationToken.None)));
+
+        static Task<int> FlushAsync(NpgsqlConnection session) => session.ExecuteAsync("SELECT pg_stat_force_next_flush(), pg_sleep(0.1);");
     }
 
     public async ValueTask DisposeAsync()
