@@ -221,13 +221,6 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
            AND block.block_id = @block_id;
         """;
 
-    // Changes nothing, but makes the commit after it wait until everything before it is as durable as itself.
-    private const string ConfirmSql = """
-        UPDATE ledger_head
-           SET last_created_at = last_created_at
-         WHERE only_row;
-        """;
-
     /// <summary>
     /// Locks what the batch needs, has it decided, and writes and commits what was decided. A key made here can't be in the log
     /// before the transaction that may have written it was tried.
@@ -243,20 +236,17 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         }
 
         List<RequestId> keys = [.. batch.Where(pending => pending.Id.IsFromClient || !isFirstAttempt).Select(pending => pending.Id).Distinct()];
-        var (book, isAnyRecorded) = await LockAsync(connection, transaction, needs, keys);
+        var book = await LockAsync(connection, transaction, needs, keys);
         foreach (var pending in batch)
         {
             pending.Decide(book);
         }
 
+        // Without anything to write, the commit is still waited for: what a key was found to stand for may itself be waiting for the
+        // disk or the standby, and the head's lock is in the write-ahead log behind it.
         if (!book.WritesNothing)
         {
             await WriteAsync(connection, transaction, book);
-        }
-        else if (isAnyRecorded)
-        {
-            // What was found may itself still be waiting for the standby.
-            await connection.ExecuteAsync(ConfirmSql, transaction: transaction);
         }
 
         var written = Stopwatch.GetTimestamp();
@@ -266,8 +256,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         return book;
     });
 
-    private async Task<(LockedBook Book, bool IsAnyRecorded)> LockAsync(
-        NpgsqlConnection connection, NpgsqlTransaction transaction, LockSet needs, List<RequestId> keys)
+    private async Task<LockedBook> LockAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockSet needs, List<RequestId> keys)
     {
         using var read = await connection.QueryMultipleAsync(
             LockSql + (needs.WithDetails.Count > 0 ? DetailsSql : "") + (keys.Count > 0 ? LookUpSql : ""),
@@ -305,7 +294,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             .Where(id => !accounts.ContainsKey(id)));
         var lockedHead = new LockedHead(
             head.LastBlockId, head.LastTransactionId, head.LastAccountEventId, head.LastAccountId, head.LastHash, head.Now);
-        return (new(lockedHead, accounts, busy, recorded), recorded.Count > 0);
+        return new(lockedHead, accounts, busy, recorded);
     }
 
     private static Dictionary<RequestId, Recorded> Record(IEnumerable<KeyedTransaction> transactions, IEnumerable<KeyedEvent> events)

@@ -39,6 +39,8 @@ public sealed class RestoreTests
         await using var sql = new BookInspector(primary.ConnectionString, "banking");
         var point = await sql.ScalarAsync<string>("SELECT clock_timestamp()::text;");
         (await service.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
+        var lost = await service.OpenAsync();
+        var head = await service.GetAsync("/api/audit_head");
         var kept = await service.HeadAsync();
         await ArchiveAsync(primary);
         await primary.CrashAsync();
@@ -53,6 +55,13 @@ public sealed class RestoreTests
         (await again.DepositAsync(account, "1", "before-the-point")).ShouldBeCreated(replayed: true);
         (await again.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
         (await again.BalanceAsync(account)).Should().Be("103.00");
+
+        // As docs/operate.md says: nobody is given the id of an account that was opened and lost.
+        head.Id("account_id").Should().Be(lost);
+        await using var book = new BookInspector(restored.ConnectionString, "banking");
+        await book.ExecuteAsync($"UPDATE ledger_head SET last_account_id = GREATEST(last_account_id, {head.Id("account_id")} + 1000);");
+        (await again.OpenAsync()).Should().Be(lost + 1001);
+        (await book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     private static async Task<ServiceProcess> ServeAsync(PostgresServer server)
