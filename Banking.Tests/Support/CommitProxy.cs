@@ -75,8 +75,8 @@ internal sealed class CommitProxy : IAsyncDisposable
         }
     }
 
-    /// <summary>In the next transaction, passes so many results of its statements on, and cuts the connection before the one after.</summary>
-    public void CutAfterResults(int results)
+    /// <summary>In the next transaction, cuts the connection after the first row of the result that comes after so many others.</summary>
+    public void CutInResult(int results)
     {
         lock (planning)
         {
@@ -203,12 +203,12 @@ internal sealed class CommitProxy : IAsyncDisposable
                 if ((char)message[0] == 'C')
                 {
                     left = Text(message, 5) == "BEGIN" ? NextCut() : left - 1;
-                    if (left == 0)
-                    {
-                        Interlocked.Increment(ref faults);
-                        await WriteAsync(toClient, message);
-                        return;
-                    }
+                }
+                else if ((char)message[0] == 'D' && left == 0)
+                {
+                    Interlocked.Increment(ref faults);
+                    await WriteAsync(toClient, message);
+                    return;
                 }
 
                 if (fault is not null && (char)message[0] == 'C' && Text(message, 5) == "COMMIT")
