@@ -4,14 +4,14 @@ namespace Banking.Api;
 internal static class Commands
 {
     private const string Usage = """
-        The Core Banking service. It is told what to do by one of
+        The Core Banking service. Its commands:
 
-          serve      bring the schema up to date and serve until told to stop; also where nothing is said
+          serve      bring the schema up to date and serve until SIGTERM (the default)
           migrate    bring the schema up to date, or show what that would take
           verify     check the whole book
           health     ask the service of this container whether it is ready
 
-        and each of them says more with --help. Settings are environment variables, such as ConnectionStrings__Banking.
+        Each says more with --help. Settings are environment variables, such as ConnectionStrings__Banking.
         """;
 
     private const string ServeUsage = """

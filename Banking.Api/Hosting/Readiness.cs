@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace Banking.Api;
 
-/// <summary>Whether new work should come to this instance, and why not: told within a second, also where the database hangs.</summary>
+/// <summary>Whether this instance takes new work, and if not, why. It answers within a second, even while the database hangs.</summary>
 internal sealed partial class Readiness(
     NpgsqlDataSource dataSource, Ledger ledger, GracefulShutdown shutdown, LedgerOptions options, ILogger<Readiness> logger)
 {
