@@ -8,7 +8,7 @@ if (await Commands.RunAsync(args) is { } exitCode)
 var builder = WebApplication.CreateSlimBuilder([.. args.SkipWhile(argument => argument == "serve")]);
 builder.ListenByDefaultOn("http://localhost:8080");
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
-builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that ExceptionProblems can name the field
+builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that UseStrictRequests can name the fields
 builder.Services.AddExceptionHandler<ExceptionProblems>();
 builder.Services.AddSingleton<IProblemDetailsWriter, ValidationProblems>();
 builder.Services.AddProblemDetails();
@@ -22,6 +22,8 @@ builder.AddObservability();
 var app = builder.Build();
 
 app.UseRequestLines();
+app.UseNoStore();
+app.UseHeadAsGet();
 app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
@@ -29,10 +31,9 @@ app.UseRouting();
 app.UseCallers();
 app.UseLimits(); // between the two, so that callers are told apart and those who are refused count too
 app.UseScopes();
-app.UseStrictParameters();
-app.UseStrictContent();
+app.UseStrictRequests();
 
-var api = app.MapGroup("/api").WithStrictParameters().RequireAuthorization().WithLimits();
+var api = app.MapGroup("/api").WithStrictRequests().RequireAuthorization().WithLimits();
 api.MapAccounts();
 api.MapAccountManagement();
 api.MapAccountEvents();

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Banking.Data;
 using Microsoft.AspNetCore.Diagnostics;
-using Microsoft.AspNetCore.Http.Metadata;
 
 namespace Banking.Api;
 
@@ -16,8 +15,6 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
         var answer = exception switch
         {
             _ when httpContext.RequestAborted.IsCancellationRequested => null,
-            BadHttpRequestException { InnerException: JsonException json } => StrictRequests.Explain(json, RequestTypeOf(httpContext)),
-            BadHttpRequestException { StatusCode: 400 } => Problem.Invalid("body", "is required: a JSON object."),
             BadHttpRequestException { StatusCode: var status } => Problem.Of(status, httpContext.Request),
             OverloadedException => Problem.Of(Refusal.Overloaded, exception.Message),
             _ when Database.IsTransient(exception) => DatabaseUnavailable(exception, httpContext),
@@ -31,13 +28,10 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
         return true;
     }
 
-    private static Type? RequestTypeOf(HttpContext context) =>
-        context.Features.Get<IExceptionHandlerFeature>()?.Endpoint?.Metadata.GetMetadata<IAcceptsMetadata>()?.RequestType;
-
     private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
     {
         LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path);
-        return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer; nothing was done.");
+        return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer; nothing was done. Retry later.");
     }
 
     private ProblemResult Fault(Exception exception, HttpContext context)

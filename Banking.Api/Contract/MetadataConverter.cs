@@ -3,10 +3,10 @@ using System.Text.Json.Serialization;
 
 namespace Banking.Api;
 
-/// <summary>A member of metadata that breaks a rule of its own. Which one it is, no path of a JsonException says.</summary>
-internal sealed class MetadataMemberException(string member, string rule) : JsonException(rule)
+/// <summary>Members of metadata that break a rule of their own, by name. Which they are, no path of a JsonException says.</summary>
+internal sealed class MetadataException(IReadOnlyDictionary<string, string> mistakes) : JsonException
 {
-    public string Member => member;
+    public IReadOnlyDictionary<string, string> Mistakes => mistakes;
 }
 
 /// <summary>
@@ -23,6 +23,7 @@ internal sealed class MetadataConverter : JsonConverter<IReadOnlyDictionary<stri
         }
 
         var members = new SortedDictionary<string, string>(Data.Metadata.JsonbOrder);
+        Dictionary<string, string>? mistakes = null;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndObject)
         {
             if (members.Count == MetadataAttribute.MostMembers || TextOf(ref reader) is not { } name || !TextAttribute.Holds(name, 1, MetadataAttribute.LongestName))
@@ -30,21 +31,23 @@ internal sealed class MetadataConverter : JsonConverter<IReadOnlyDictionary<stri
                 throw new JsonException();
             }
 
-            if (members.ContainsKey(name))
+            reader.Read();
+            var text = reader.TokenType == JsonTokenType.String ? TextOf(ref reader) : null;
+            if (!members.TryAdd(name, text ?? ""))
             {
-                throw new MetadataMemberException(name, "is given more than once.");
+                (mistakes ??= [])[name] = "is given more than once.";
+            }
+            else if (text is null)
+            {
+                (mistakes ??= [])[name] = reader.TokenType == JsonTokenType.String
+                    ? "must be a string of well-formed Unicode text."
+                    : $"must be a string of at most {MetadataAttribute.LongestValue} characters.";
             }
 
-            reader.Read();
-            members.Add(name, reader.TokenType switch
-            {
-                JsonTokenType.Null => throw new JsonException(),
-                JsonTokenType.String when TextOf(ref reader) is { } text => text,
-                _ => throw new MetadataMemberException(name, "must be a string of well-formed Unicode text."),
-            });
+            reader.TrySkip();
         }
 
-        return members;
+        return mistakes is null ? members : throw new MetadataException(mistakes);
     }
 
     public override void Write(Utf8JsonWriter writer, IReadOnlyDictionary<string, string> value, JsonSerializerOptions options)

@@ -14,7 +14,8 @@ public static partial class Money
     public const string RequestPattern = @"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
     public const string AnswerPattern = @"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
     public const string Form = "a decimal number, as a string or a number, of at most 15 whole digits and 4 decimals, without sign or exponent.";
-    public const string Rule = $"must be {Form}";
+    public const string Rule =
+        "must be a positive decimal such as \"10.50\": digits and one point, no sign, comma, exponent or symbol; at most 15 digits before the point and 4 after it.";
 
     /// <summary>The amount with its currency's own digits: 10.50, 150, 1.250.</summary>
     public static string Format(decimal amount, Currency currency) =>

@@ -23,17 +23,17 @@ public sealed record Problem(
     /// <summary>Every code the service answers with: those of HTTP and of callers, and the refusals of the ledger and its reads.</summary>
     public static readonly IReadOnlyList<Kind> Kinds =
     [
-        new("validation_failed", 400, "The request is not of the right form"),
-        new("unauthorized", 401, "The caller is not known"),
-        new("insufficient_scope", 403, "The token does not allow this call"),
+        new("validation_failed", 400, "The request is invalid"),
+        new("unauthorized", 401, "The call needs a valid token"),
+        new("insufficient_scope", 403, "The token lacks the scope of this call"),
         new("not_found", 404, "There is no such path"),
-        new("method_not_allowed", 405, "The path has no such method"),
-        new("request_timeout", 408, "The body came too slowly"),
+        new("method_not_allowed", 405, "The path does not take this method"),
+        new("request_timeout", 408, "The body arrived too slowly"),
         new("payload_too_large", 413, "The body is too large"),
-        new("unsupported_media_type", 415, "The body must be application/json"),
+        new("unsupported_media_type", 415, "The body must be plain JSON in UTF-8"),
         new("rate_limited", 429, "The caller sends too many requests", RetryAfter: 1),
         new("internal_error", 500, "The service failed"),
-        new("authority_unavailable", 503, "The issuer of tokens can't be reached", RetryAfter: 5),
+        new("authority_unavailable", 503, "The token issuer does not answer", RetryAfter: 5),
         .. Enum.GetValues<Refusal>().Select(KindOf),
     ];
 
@@ -45,7 +45,8 @@ public sealed record Problem(
 
     public static string CodeOf(Refusal refusal) => JsonNamingPolicy.SnakeCaseLower.ConvertName($"{refusal}");
 
-    public static ProblemResult Of(Refused refused) => Of(refused.Refusal, refused.Detail);
+    public static ProblemResult Of(Refused refused) => Of(
+        CodeOf(refused.Refusal), refused.Detail, refused.Field is null ? null : new Dictionary<string, string[]> { [refused.Field] = [refused.Detail] });
 
     public static ProblemResult Of(Refusal refusal, string detail) => Of(CodeOf(refusal), detail);
 
@@ -78,12 +79,12 @@ public sealed record Problem(
     /// <summary>The document for a bare status, where the framework refused a request before any endpoint saw it.</summary>
     public static ProblemResult Of(int status, HttpRequest request) => status switch
     {
-        404 => Of("not_found", $"There is nothing at {request.Path}; the calls are described at /scalar."),
-        405 => Of("method_not_allowed", $"{request.Path} has no {request.Method}."),
-        408 => Of("request_timeout", "The body came too slowly; nothing was done."),
-        413 => Of("payload_too_large", $"A body has at most {request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes."),
+        404 => Of("not_found", $"There is nothing at {request.Path}. See /scalar for all calls."),
+        405 => Of("method_not_allowed", $"{request.Path} takes {request.HttpContext.Response.Headers.Allow}."),
+        408 => Of("request_timeout", "The body arrived too slowly; nothing was done. Send it faster."),
+        413 => Of("payload_too_large", $"A body may have at most {request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes."),
         415 => Of("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json."),
-        >= 500 => Of("internal_error", "The fault is ours and is in our log. Sent again with the same Idempotency-Key, the request is done once at most."),
+        >= 500 => Of("internal_error", "The fault is ours and is in our log. Retry with the same Idempotency-Key; the request is applied at most once."),
         _ => Of("validation_failed", "The request can't be read."),
     };
 }

@@ -1,143 +1,177 @@
+using System.Buffers;
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
+using System.IO.Pipelines;
 using System.Reflection;
-using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.AspNetCore.Mvc;
+using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
 
 namespace Banking.Api;
 
-/// <summary>What the framework lets pass or can't put in words: unknown or repeated parameters, odd content types, and members of a body that can't be read.</summary>
+/// <summary>A parameter of a call by the name that the client knows, with its rules of form.</summary>
+internal sealed record CallParameter(string Name, Type Type, ValidationAttribute[] Rules)
+{
+    public bool IsNeeded { get; } = Rules.OfType<NeededAttribute>().Any();
+}
+
+/// <summary>What a call takes: query parameters by name, headers, and a body where it has one.</summary>
+internal sealed record CallForm(Dictionary<string, CallParameter> Query, CallParameter[] Headers, JsonTypeInfo? Body);
+
+/// <summary>A body that was read into memory, for the framework to read from there and for <see cref="Mistakes"/> to read again.</summary>
+internal sealed class BufferedBody(byte[] bytes) : IRequestBodyPipeFeature
+{
+    private PipeReader? reader;
+
+    public byte[] Bytes { get; private set; } = bytes;
+
+    public PipeReader Reader => reader ??= PipeReader.Create(new ReadOnlySequence<byte>(Bytes));
+
+    public void Release() => (Bytes, reader) = ([], null);
+}
+
+/// <summary>Refuses what the framework lets pass, and answers a request that is wrong with all of its mistakes.</summary>
 internal static class StrictRequests
 {
-    /// <summary>The query parameters of an endpoint by name.</summary>
-    private sealed record QueryParameters(Dictionary<string, ParameterInfo> ByName);
-
-    /// <summary>Notes each endpoint's parameters beside it, where <see cref="UseStrictParameters"/> finds them.</summary>
-    public static TBuilder WithStrictParameters<TBuilder>(this TBuilder endpoints)
+    /// <summary>Notes beside each endpoint what it takes, where <see cref="UseStrictRequests"/> finds it.</summary>
+    public static TBuilder WithStrictRequests<TBuilder>(this TBuilder endpoints)
         where TBuilder : IEndpointConventionBuilder
     {
-        endpoints.Finally(endpoint => endpoint.Metadata.Add(new QueryParameters(endpoint.Metadata
-            .OfType<IParameterBindingMetadata>()
-            .Select(parameter => (parameter.ParameterInfo, parameter.ParameterInfo.GetCustomAttribute<FromQueryAttribute>()?.Name))
-            .Where(parameter => parameter.Name is not null)
-            .ToDictionary(parameter => parameter.Name!, parameter => parameter.ParameterInfo))));
-        return endpoints;
+        endpoints.Finally(endpoint =>
+        {
+            var json = endpoint.ApplicationServices.GetRequiredService<IOptions<Microsoft.AspNetCore.Http.Json.JsonOptions>>().Value.SerializerOptions;
+            var body = endpoint.Metadata.OfType<IAcceptsMetadata>().FirstOrDefault()?.RequestType;
+            var parameters = endpoint.Metadata.OfType<IParameterBindingMetadata>().Select(parameter => parameter.ParameterInfo).ToList();
+            endpoint.Metadata.Add(new CallForm(
+                Named<FromQueryAttribute>(parameters, query => query.Name).ToDictionary(parameter => parameter.Name),
+                [.. Named<FromHeaderAttribute>(parameters, header => header.Name)],
+                body is null ? null : json.GetTypeInfo(body)));
+        });
+        // The framework has read and judged the body: nobody asks for it again, and large ones may not wait in memory for the ledger.
+        return endpoints.AddEndpointFilter((invocation, next) =>
+        {
+            (invocation.HttpContext.Features.Get<IRequestBodyPipeFeature>() as BufferedBody)?.Release();
+            return next(invocation);
+        });
     }
 
-    /// <summary>Refuses parameters that are missing, given twice, not the endpoint's, or no numbers where numbers are asked for.</summary>
-    public static void UseStrictParameters(this WebApplication app) => app.Use((context, next) =>
+    /// <summary>Lets HEAD pass as the GET that it stands for. Kestrel remembers, and sends no body.</summary>
+    public static void UseHeadAsGet(this WebApplication app) => app.Use((context, next) =>
     {
-        if (context.GetEndpoint()?.Metadata.GetMetadata<QueryParameters>() is not { } known)
+        if (HttpMethods.IsHead(context.Request.Method))
         {
-            return next(context);
+            context.Request.Method = HttpMethods.Get;
         }
 
-        Dictionary<string, string[]>? errors = null;
-        void Add(string name, string rule) => (errors ??= [])[name] = [rule];
-
-        foreach (var (name, values) in context.Request.Query)
-        {
-            if (!known.ByName.TryGetValue(name, out var parameter))
-            {
-                Add(name, "is not a parameter of this call.");
-            }
-            else if (values.Count > 1)
-            {
-                Add(name, "is given more than once.");
-            }
-            else if (parameter.ParameterType != typeof(string) && !IsNumber(values[0], parameter.ParameterType))
-            {
-                Add(name, parameter.GetCustomAttribute<RangeAttribute>()!.FormatErrorMessage(name));
-            }
-        }
-
-        foreach (var (name, parameter) in known.ByName)
-        {
-            // The framework validates only the arguments that were given.
-            if (!context.Request.Query.ContainsKey(name) && parameter.GetCustomAttribute<NeededAttribute>() is { } needed)
-            {
-                Add(name, needed.FormatErrorMessage(name));
-            }
-        }
-
-        if (context.Request.Headers[Idempotency.Header].Count > 1)
-        {
-            Add(Idempotency.Header, "is given more than once.");
-        }
-
-        return errors is null ? next(context) : Problem.Invalid(errors).ExecuteAsync(context);
-    });
-
-    private static bool IsNumber(string? text, Type type) => type == typeof(int?)
-        ? int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _)
-        : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
-
-    /// <summary>Refuses bodies that are not plain UTF-8 JSON, which is all that JSON on the wire is (RFC 8259).</summary>
-    public static void UseStrictContent(this WebApplication app) => app.Use((context, next) =>
-    {
-        var request = context.Request;
-        if (context.GetEndpoint()?.Metadata.GetMetadata<IAcceptsMetadata>() is null || request.ContentType is null)
-        {
-            return next(context);
-        }
-
-        var isPlain = request.Headers.ContentEncoding.Count == 0
-            && MediaTypeHeaderValue.TryParse(request.ContentType, out var type)
-            && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase)
-            && (!type.Charset.HasValue || HeaderUtilities.RemoveQuotes(type.Charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase));
-        if (!isPlain)
-        {
-            return Problem.Of(StatusCodes.Status415UnsupportedMediaType, request).ExecuteAsync(context);
-        }
-
-        request.ContentType = "application/json"; // the framework takes a quoted charset for an unknown one
         return next(context);
     });
 
-    /// <summary>The field and the rule behind a body that couldn't be read.</summary>
-    public static ProblemResult Explain(JsonException exception, Type? requestType)
+    /// <summary>No cache may keep what the API answers, whatever the answer is.</summary>
+    public static void UseNoStore(this WebApplication app) => app.Use((context, next) =>
     {
-        var field = FieldOf(exception.Path);
-        if (exception.InnerException is JsonException) // what the reader itself throws is wrapped; what a converter throws is not
+        if (context.Request.Path.StartsWithSegments("/api"))
         {
-            return Problem.Invalid(
-                field ?? "body", $"is not well-formed JSON, at line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}.");
+            context.Response.Headers.CacheControl = "no-store";
         }
 
-        if (exception is MetadataMemberException metadata)
+        return next(context);
+    });
+
+    /// <summary>Refuses requests with mistakes, all of them in one answer. Reads the body once, into memory, and again only where something is wrong.</summary>
+    public static void UseStrictRequests(this WebApplication app) => app.Use(async (context, next) =>
+    {
+        if (context.GetEndpoint()?.Metadata.GetMetadata<CallForm>() is not { } call)
         {
-            return Problem.Invalid($"{field}.{metadata.Member}", metadata.Message);
+            await next(context);
+            return;
         }
 
-        if (exception.Message.StartsWith("Duplicate property", StringComparison.Ordinal))
+        if (call.Body is not null && UnreadableContent(context.Request) is { } unreadable)
         {
-            return Problem.Invalid(field ?? "body", "is given more than once.");
+            await unreadable.ExecuteAsync(context);
+            return;
         }
 
-        if (field is null)
+        BufferedBody? body = null;
+        if (call.Body is not null)
         {
-            return Problem.Invalid("body", "must be a JSON object with the members that the call describes.");
+            try
+            {
+                body = new(await ReadAsync(context.Request.BodyReader));
+                context.Features.Set<IRequestBodyPipeFeature>(body);
+            }
+            catch (IOException exception) when (exception is not BadHttpRequestException)
+            {
+                return; // the client has gone
+            }
         }
 
-        var member = field.Split('.', '[')[0];
-        var known = requestType is null ? null : ApiJson.Default.GetTypeInfo(requestType)?.Properties.FirstOrDefault(property => property.Name == member);
-        return Problem.Invalid(field, known is null ? "is not a member of this call." : RuleOf(known));
+        var mistakes = new Mistakes(context.Request, call, body);
+        if (mistakes.AreInParameters())
+        {
+            await mistakes.ToAnswer().ExecuteAsync(context);
+            return;
+        }
+
+        try
+        {
+            await next(context);
+        }
+        catch (BadHttpRequestException exception) when (exception.StatusCode == StatusCodes.Status400BadRequest && body is not null)
+        {
+            await mistakes.ToAnswer().ExecuteAsync(context);
+        }
+    });
+
+    private static IEnumerable<CallParameter> Named<TSource>(List<ParameterInfo> parameters, Func<TSource, string?> nameOf)
+        where TSource : Attribute =>
+        from parameter in parameters
+        let source = parameter.GetCustomAttribute<TSource>()
+        where source is not null
+        select new CallParameter(nameOf(source)!, parameter.ParameterType, [.. parameter.GetCustomAttributes<ValidationAttribute>()]);
+
+    /// <summary>The refusal of a body that is not plain UTF-8 JSON, which is all that JSON on the wire is (RFC 8259).</summary>
+    private static ProblemResult? UnreadableContent(HttpRequest request)
+    {
+        if (request.Headers.ContentEncoding.Count > 0)
+        {
+            return Problem.Of("unsupported_media_type", "The body is compressed. Send it as it is, without Content-Encoding.");
+        }
+
+        if (request.ContentType is null)
+        {
+            return null; // the framework tells a body without a type from no body
+        }
+
+        if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
+        {
+            return Problem.Of(StatusCodes.Status415UnsupportedMediaType, request);
+        }
+
+        if (type.Charset.HasValue && !HeaderUtilities.RemoveQuotes(type.Charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase))
+        {
+            return Problem.Of("unsupported_media_type", "The body is in another charset. Send it in UTF-8.");
+        }
+
+        request.ContentType = "application/json"; // the framework takes a quoted charset for an unknown one
+        return null;
     }
 
-    /// <summary>The field of a JSON path such as <c>$.amount</c>, <c>$.metadata.branch</c> or <c>$['a b']</c>; null for the whole body.</summary>
-    private static string? FieldOf(string? path) => path switch
+    private static async ValueTask<byte[]> ReadAsync(PipeReader body)
     {
-        null or "$" => null,
-        _ when path.StartsWith("$['", StringComparison.Ordinal) && path.EndsWith("']", StringComparison.Ordinal) => path[3..^2],
-        _ => path[1..].TrimStart('.'),
-    };
+        while (true)
+        {
+            var read = await body.ReadAsync();
+            if (read.IsCompleted)
+            {
+                var bytes = read.Buffer.ToArray();
+                body.AdvanceTo(read.Buffer.End);
+                return bytes;
+            }
 
-    private static string RuleOf(JsonPropertyInfo property) =>
-        property.PropertyType == typeof(decimal?) ? Money.Rule
-        : property.PropertyType == typeof(long?) ? IdAttribute.Rule
-        : property.PropertyType == typeof(string) ? "must be a string of well-formed Unicode text."
-        : new MetadataAttribute().FormatErrorMessage(property.Name);
+            body.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+        }
+    }
 }

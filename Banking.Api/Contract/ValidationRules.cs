@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace Banking.Api;
 
@@ -8,9 +9,23 @@ namespace Banking.Api;
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class NeededAttribute : RequiredAttribute
 {
+    public const string Rule = "is required.";
+
     public NeededAttribute() => AllowEmptyStrings = true;
 
-    public override string FormatErrorMessage(string name) => "is required.";
+    public override string FormatErrorMessage(string name) => Rule;
+}
+
+/// <summary>The member must be there, unless the other is.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class NeededUnlessAttribute(string other) : ValidationAttribute
+{
+    public string Other => other;
+
+    protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
+        value is null && validationContext.ObjectType.GetProperty(other)!.GetValue(validationContext.ObjectInstance) is null
+            ? new($"or {JsonNamingPolicy.SnakeCaseLower.ConvertName(other)} is required.")
+            : ValidationResult.Success;
 }
 
 /// <summary>An id: a whole number from 1 to 9223372036854775807.</summary>
@@ -29,10 +44,14 @@ public sealed class TextAttribute : StringLengthAttribute
     public TextAttribute(int shortest, int longest)
         : base(longest) => MinimumLength = shortest;
 
-    public override bool IsValid(object? value) => value is null || (value is string text && Holds(text, MinimumLength, MaximumLength));
+    /// <summary>Whether blanks alone are no text.</summary>
+    public bool NotBlank { get; set; }
+
+    public override bool IsValid(object? value) => value is null
+        || (value is string text && Holds(text, MinimumLength, MaximumLength) && !(NotBlank && string.IsNullOrWhiteSpace(text)));
 
     public override string FormatErrorMessage(string name) =>
-        $"must have {MinimumLength} to {MaximumLength} characters, none of them NUL.";
+        $"must have {MinimumLength} to {MaximumLength} characters, {(NotBlank ? "not only blanks and no NUL." : "none of them NUL.")}";
 
     internal static bool Holds(string text, int shortest, int longest)
     {
@@ -96,13 +115,13 @@ public sealed class LimitAttribute() : RangeAttribute(1, Most)
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class CursorAttribute : ValidationAttribute
 {
-    public override bool IsValid(object? value) => value is null
+    public override bool IsValid(object? value) => value is null or ""
         || (value is string text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id > 0);
 
-    public override string FormatErrorMessage(string name) => "must be a next_cursor that an earlier page gave.";
+    public override string FormatErrorMessage(string name) => "must be the next_cursor of an earlier page.";
 
-    /// <summary>The id in a cursor that is valid; null where none was given.</summary>
-    public static long? Parse(string? cursor) => cursor is null ? null : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
+    /// <summary>The id in a cursor that is valid; null for the first page.</summary>
+    public static long? Parse(string? cursor) => string.IsNullOrEmpty(cursor) ? null : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
 }
 
 /// <summary>One of a few words.</summary>
@@ -117,11 +136,11 @@ public sealed class OneOfAttribute(params string[] words) : ValidationAttribute
 }
 
 /// <summary>The form of a currency's code in ISO 4217.</summary>
-[AttributeUsage(AttributeTargets.Parameter)]
+[AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]{3}$")
 {
     // The base class lets an empty value pass.
     public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
 
-    public override string FormatErrorMessage(string name) => "must be three of A-Z, such as EUR.";
+    public override string FormatErrorMessage(string name) => "must be a currency code of ISO 4217, such as EUR.";
 }

@@ -9,8 +9,8 @@ namespace Banking.Api;
 
 /// <summary>An account to open. The currency is an ISO 4217 code; the amounts are in it.</summary>
 public sealed record CreateAccountRequest(
-    [property: Needed, Text(1, 200)] string? OwnerName,
-    [property: Description("ISO 4217; the service's default currency where it is left out.")] string? Currency = null,
+    [property: Needed, Text(1, 200, NotBlank = true)] string? OwnerName,
+    [property: CurrencyCode, Description("ISO 4217; the service's default currency where it is left out.")] string? Currency = null,
     [property: JsonConverter(typeof(MoneyConverter))] decimal? InitialDeposit = null,
     [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
     [property: Text(0, 140)] string? Reference = null,
@@ -94,7 +94,7 @@ internal static class AccountEndpoints
     {
         if (await currencies.FindAsync(request.Currency ?? options.DefaultCurrency) is not { } currency)
         {
-            return Problem.Invalid("currency", "must be the code of a currency in use of ISO 4217, such as EUR.");
+            return Problem.Invalid("currency", "must be the ISO 4217 code of a currency in use, such as EUR.");
         }
 
         var decision = await ledger.SubmitAsync(new OpenAccount(

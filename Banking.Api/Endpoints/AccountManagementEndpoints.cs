@@ -8,8 +8,8 @@ namespace Banking.Api;
 /// <summary>What to change of an account: one of the two members at least.</summary>
 public sealed record ChangeAccountRequest(
     [property: Needed, Id] long? AccountId,
-    [property: Text(1, 200)] string? OwnerName = null,
-    [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
+    [property: Text(1, 200, NotBlank = true), NeededUnless(nameof(ChangeAccountRequest.OverdraftLimit))] string? OwnerName = null,
+    [property: NeededUnless(nameof(ChangeAccountRequest.OwnerName)), JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
     [property: Text(1, 500)] string? Reason = null);
 
 /// <summary>An account to freeze, for all postings or for debits only.</summary>
@@ -69,21 +69,10 @@ internal static class AccountManagementEndpoints
         [FromHeader(Name = Idempotency.Header), Key, Description(Idempotency.KeyDescription)] string? idempotencyKey,
         Ledger ledger,
         Currencies currencies,
-        HttpContext context)
-    {
-        if (request.OwnerName is null && request.OverdraftLimit is null)
-        {
-            return Problem.Invalid(new Dictionary<string, string[]>
-            {
-                ["owner_name"] = ["or overdraft_limit is required."],
-                ["overdraft_limit"] = ["or owner_name is required."],
-            });
-        }
-
-        return await AnswerAsync(context, currencies, await ledger.SubmitAsync(new ChangeAccount(
+        HttpContext context) =>
+        await AnswerAsync(context, currencies, await ledger.SubmitAsync(new ChangeAccount(
             Caller.RequestOf(context, idempotencyKey), RequestHash.Of("change_account", request), request.AccountId!.Value,
             request.OwnerName, request.OverdraftLimit, request.Reason)));
-    }
 
     private static async Task<IResult> FreezeAccount(
         FreezeAccountRequest request,

@@ -26,7 +26,7 @@ internal static class Limits
         services.AddRateLimiter(limiter =>
         {
             limiter.OnRejected = (refused, _) => new(Problem.Of(
-                "rate_limited", "This caller sends more requests in a second than it may; nothing was done.").ExecuteAsync(refused.HttpContext));
+                "rate_limited", "This caller sent too many requests in one second; nothing was done. Retry later.").ExecuteAsync(refused.HttpContext));
             limiter.AddPolicy(PerCaller, context => RateLimitPartition.GetTokenBucketLimiter(
                 Caller.Of(context) is var caller && caller == Caller.Anonymous ? new Bucket(caller, context.Connection.RemoteIpAddress) : new(caller, null),
                 _ =>
@@ -80,7 +80,7 @@ internal static class Limits
                 endpoint.Metadata.Add(new RequestTimeoutPolicy
                 {
                     Timeout = TimeSpan.FromSeconds(readSeconds),
-                    WriteTimeoutResponse = context => Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer in time.").ExecuteAsync(context),
+                    WriteTimeoutResponse = context => Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer in time. Retry later.").ExecuteAsync(context),
                 });
             }
         });

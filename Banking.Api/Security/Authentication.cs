@@ -156,7 +156,7 @@ internal static partial class Authentication
         {
             var logger = context.HttpContext.RequestServices.GetRequiredService<ILogger<AuthorizationProblems>>();
             LogAuthorityUnavailable(logger, exception, context.Request.Method, context.Request.Path, context.Options.MetadataAddress);
-            context.Fail(new AuthorizationFailure(Problem.Of("authority_unavailable", "The issuer of tokens did not answer, so that nobody can be let in; nothing was done.")));
+            context.Fail(new AuthorizationFailure(Problem.Of("authority_unavailable", "The token issuer did not answer, so no token can be checked; nothing was done. Retry later.")));
         }
     }
 

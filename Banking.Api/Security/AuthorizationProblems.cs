@@ -34,7 +34,7 @@ internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHand
         var failure = (await context.AuthenticateAsync()).Failure;
         var answer = failure switch
         {
-            null => Problem.Of("unauthorized", "This call needs a token, in the header Authorization: Bearer <token>."),
+            null => Problem.Of("unauthorized", "This call needs a token. Send it in the header Authorization: Bearer <token>."),
             AuthorizationFailure denial => denial.Answer,
             _ => Problem.Of("unauthorized", ReasonOf(failure)),
         };
@@ -56,7 +56,7 @@ internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHand
         SecurityTokenNoExpirationException => "The token never expires; this service takes only tokens that do.",
         SecurityTokenInvalidLifetimeException => "The token expires before it is valid.",
         SecurityTokenInvalidAudienceException => "The token is for another audience.",
-        SecurityTokenInvalidIssuerException => "The token is of an issuer that this service does not trust.",
+        SecurityTokenInvalidIssuerException => "This service does not trust the token's issuer.",
         SecurityTokenInvalidSignatureException => "The token is not signed with a key that this service trusts.",
         _ => "The token can't be read.",
     };

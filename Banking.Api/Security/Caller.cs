@@ -23,7 +23,7 @@ internal static class Caller
     public const string Anonymous = "anonymous";
 
     public const string Rule =
-        "The token names no caller: its client_id, else its azp, else its sub must have 1 to 255 printable ASCII characters, and not be 'anonymous'.";
+        "The token names no caller. Its client_id, azp or sub, whichever comes first, must have 1 to 255 printable ASCII characters and must not be 'anonymous'.";
 
     public static string Of(HttpContext context) =>
         context.User.Identity is { IsAuthenticated: true } ? NameOf(context.User)! : Anonymous;

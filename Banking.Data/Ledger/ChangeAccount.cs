@@ -26,12 +26,12 @@ public sealed record ChangeAccount(
 
             if (!account.Currency.Fits(limit))
             {
-                return LockedBook.TooPrecise(account.Currency);
+                return LockedBook.TooPrecise(account.Currency, "overdraft_limit");
             }
 
             if (account.State.Balance - account.State.Held < -limit)
             {
-                return new Refused(Refusal.LimitBelowUse, $"Account {AccountId} already uses more of its overdraft than the new limit allows.");
+                return new Refused(Refusal.LimitBelowUse, $"Account {AccountId} already uses more overdraft than the new limit allows. Choose a higher limit, or pay money in first.");
             }
         }
 

@@ -17,9 +17,9 @@ public sealed record CloseAccount(RequestId Id, byte[] RequestHash, long Account
         return account.State switch
         {
             { Status: AccountStatus.Closed } => LockedBook.Closed(AccountId),
-            { Status: not AccountStatus.Active } => new Refused(Refusal.AccountFrozen, $"Account {AccountId} is frozen. Unfreeze it before closing it."),
-            { Held: not 0 } => new Refused(Refusal.AccountHasHolds, $"Account {AccountId} has pending holds. Capture or release them before closing it."),
-            { Balance: not 0 } => new Refused(Refusal.AccountNotEmpty, $"Account {AccountId} has a balance. Bring it to zero before closing it."),
+            { Status: not AccountStatus.Active } => new Refused(Refusal.AccountFrozen, $"Account {AccountId} is frozen. Unfreeze it before you close it."),
+            { Held: not 0 } => new Refused(Refusal.AccountHasHolds, $"Account {AccountId} has pending holds. Capture or release them before you close it."),
+            { Balance: not 0 } => new Refused(Refusal.AccountNotEmpty, $"Account {AccountId} still has a balance. Bring it to zero before you close it."),
             var state => book.Record(this, AccountEventType.Closed, account, state with { Status = AccountStatus.Closed }),
         };
     }

@@ -86,7 +86,7 @@ internal sealed class LockedBook(
         {
             return request.Replay(earlier) is { } answer
                 ? new Decision<T>(answer, Replayed: true)
-                : new Refused(Refusal.IdempotencyKeyReused, "This Idempotency-Key belongs to an earlier request with another body.");
+                : new Refused(Refusal.IdempotencyKeyReused, "This Idempotency-Key belongs to an earlier request with another path or body. Use a new key.");
         }
 
         if (busyAccountIds.Count > 0 && NeedsBusyAccount(request))
@@ -110,15 +110,14 @@ internal sealed class LockedBook(
     }
 
     /// <summary>Finds a customer's account, or says that there is none.</summary>
-    public Refused? Customer(long accountId, out LockedAccount account) =>
-        accounts.TryGetValue(accountId, out account!) && account.IsCustomer
-            ? null
-            : new(Refusal.AccountNotFound, $"There is no customer's account {accountId}.");
+    public Refused? Customer(long accountId, out LockedAccount account) => accounts.TryGetValue(accountId, out account!)
+        ? account.IsCustomer ? null : new(Refusal.AccountNotFound, $"{accountId} is a settlement account; only deposits and withdrawals move its money.")
+        : new(Refusal.AccountNotFound, $"There is no account {accountId}.");
 
     public LockedAccount Settlement(Currency currency) => accounts[currency.SettlementAccountId];
 
     /// <summary>The rules of posting, in the order in which a client hears of them; null where the posting may be made.</summary>
-    public static Refused? Judge(LockedAccount from, LockedAccount to, decimal amount)
+    public static Refused? Judge(LockedAccount from, LockedAccount to, decimal amount, string field = "amount")
     {
         if ((Barred(from, isDebit: true) ?? Barred(to, isDebit: false)) is { } barred)
         {
@@ -134,22 +133,20 @@ internal sealed class LockedBook(
 
         if (!from.Currency.Fits(amount))
         {
-            return TooPrecise(from.Currency);
+            return TooPrecise(from.Currency, field);
         }
 
         if (from.IsCustomer && from.State.Balance - from.State.Held - amount < -from.State.OverdraftLimit)
         {
-            return new(
-                Refusal.InsufficientFunds,
-                $"The available balance of account {from.AccountId}, its overdraft included, does not cover the amount.");
+            return new(Refusal.InsufficientFunds, $"Balance plus overdraft limit of account {from.AccountId} do not cover this amount.");
         }
 
         if (to.State.Balance + amount > BalanceLimit || from.State.Balance - amount < -BalanceLimit)
         {
             var full = to.State.Balance + amount > BalanceLimit ? to : from;
-            return new(
-                Refusal.BalanceLimitExceeded,
-                $"Account {full.AccountId} can't hold a balance beyond {BalanceLimit} {full.Currency.Code}.");
+            return new(Refusal.BalanceLimitExceeded, full.IsCustomer
+                ? $"Account {full.AccountId} can't hold more than {BalanceLimit} {full.Currency.Code}."
+                : $"The settlement account {full.AccountId} is full: all deposits less all withdrawals can't exceed {BalanceLimit} {full.Currency.Code}.");
         }
 
         return null;
@@ -218,8 +215,10 @@ internal sealed class LockedBook(
         Cut(Opened, mark.Opened);
     }
 
-    public static Refused TooPrecise(Currency currency) =>
-        new(Refusal.AmountPrecision, $"An amount in {currency.Code} has at most {currency.MinorUnit} decimals.");
+    public static Refused TooPrecise(Currency currency, string field) => new(
+        Refusal.AmountPrecision,
+        currency.MinorUnit == 0 ? $"Amounts in {currency.Code} have no decimals." : $"Amounts in {currency.Code} have at most {currency.MinorUnit} decimals.",
+        field);
 
     public static Refused Closed(long accountId) => new(Refusal.AccountClosed, $"Account {accountId} is closed.");
 
@@ -231,7 +230,7 @@ internal sealed class LockedBook(
     {
         AccountStatus.Closed => Closed(account.AccountId),
         AccountStatus.Frozen => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen."),
-        AccountStatus.DebitsBlocked when isDebit => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen for debits."),
+        AccountStatus.DebitsBlocked when isDebit => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen for debits: it takes money in, but pays none out."),
         _ => null,
     };
 

@@ -25,7 +25,7 @@ public sealed record OpenAccount(
     {
         if (!Currency.Fits(OverdraftLimit))
         {
-            return LockedBook.TooPrecise(Currency);
+            return LockedBook.TooPrecise(Currency, "overdraft_limit");
         }
 
         var account = book.Open(this);
@@ -35,7 +35,7 @@ public sealed record OpenAccount(
         }
 
         var settlement = book.Settlement(Currency);
-        if (LockedBook.Judge(settlement, account, InitialDeposit) is { } refused)
+        if (LockedBook.Judge(settlement, account, InitialDeposit, "initial_deposit") is { } refused)
         {
             return refused;
         }

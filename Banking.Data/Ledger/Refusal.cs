@@ -51,7 +51,7 @@ public enum Refusal
     [Meaning(RefusalKind.Conflict, "The account has pending holds")]
     AccountHasHolds,
 
-    [Meaning(RefusalKind.BrokenRule, "The two accounts are one")]
+    [Meaning(RefusalKind.BrokenRule, "The two accounts are the same")]
     SameAccount,
 
     [Meaning(RefusalKind.BrokenRule, "The accounts are in different currencies")]
@@ -63,24 +63,24 @@ public enum Refusal
     [Meaning(RefusalKind.BrokenRule, "The available balance does not cover the amount")]
     InsufficientFunds,
 
-    [Meaning(RefusalKind.BrokenRule, "The balance would grow too large")]
+    [Meaning(RefusalKind.BrokenRule, "The balance would become too large")]
     BalanceLimitExceeded,
 
     [Meaning(RefusalKind.BrokenRule, "The account already uses more than the new limit")]
     LimitBelowUse,
 
-    [Meaning(RefusalKind.BrokenRule, "The key belongs to another request")]
+    [Meaning(RefusalKind.BrokenRule, "The Idempotency-Key belongs to another request")]
     IdempotencyKeyReused,
 
-    [Meaning(RefusalKind.NotNow, "The account is locked by another session", retryAfter: 1)]
+    [Meaning(RefusalKind.NotNow, "Another database session has locked the account", retryAfter: 1)]
     AccountBusy,
 
     [Meaning(RefusalKind.NotNow, "Too many requests are waiting", retryAfter: 1)]
     Overloaded,
 
-    [Meaning(RefusalKind.NotNow, "The database can't be reached", retryAfter: 2)]
+    [Meaning(RefusalKind.NotNow, "The database does not answer", retryAfter: 2)]
     DatabaseUnavailable,
 }
 
-/// <summary>Nothing was done. The detail is a sentence for the client.</summary>
-public sealed record Refused(Refusal Refusal, string Detail);
+/// <summary>Nothing was done. The detail is a sentence for the client; the field is the member of the request that breaks the rule, where it is one.</summary>
+public sealed record Refused(Refusal Refusal, string Detail, string? Field = null);

@@ -157,7 +157,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
         var key = NewKey();
 
         (await bank.PostAsync("/api/create_account", new { owner_name = "Someone", currency = "JPY", initial_deposit = "1.5" }, key))
-            .ShouldBeProblem(422, "amount_precision");
+            .ShouldBeProblem(422, "amount_precision", "initial_deposit");
         (await bank.PostAsync("/api/create_account", new { owner_name = "Someone", currency = "usd" }, key))
             .ShouldBeProblem(400, "validation_failed", "currency");
         (await bank.PostAsync("/api/create_account", new { owner_name = "Someone", currency = "JPY", initial_deposit = "1" }, key)).ShouldBeCreated();

@@ -1,3 +1,4 @@
+using System.Net.Http.Headers;
 using System.Text;
 using FluentAssertions;
 
@@ -29,6 +30,9 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase database) : IClassFixture<UntouchedBook>
 {
     private static readonly Dictionary<string, InvalidRequest> ByName = InvalidRequests.All().ToDictionary(invalid => invalid.Name);
+
+    private const string AmountRule =
+        "must be a positive decimal such as \"10.50\": digits and one point, no sign, comma, exponent or symbol; at most 15 digits before the point and 4 after it.";
 
     public static TheoryData<string> InvalidRequestNames => new(ByName.Keys);
 
@@ -73,6 +77,62 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
 
         // An account that is active and has money is not to be unfrozen or closed, however well that is asked.
         ((int)reply.Status).Should().BeOneOf([200, 201, 409], reply.Text);
+    }
+
+    [Theory]
+    [InlineData("deposit", """{"accountId":1000,"amount":"1"}""", "accountId", "is not a member of this call; did you mean account_id?")]
+    [InlineData("deposit", """{"account_id":1000,"amuont":"1"}""", "amuont", "is not a member of this call; did you mean amount?")]
+    [InlineData("deposit", """{"account_id":1000,"amount":"1","colour":"red"}""", "colour", "is not a member of this call.")]
+    [InlineData("deposit?idempotencyKey=1", """{"account_id":1000,"amount":"1"}""", "idempotencyKey", "is not a parameter of this call.")]
+    [InlineData("deposit", """{"account_id":1000}""", "amount", "is required.")]
+    [InlineData("deposit", """{"account_id":1000,"amount":"1","metadata":{"n":1}}""", "metadata.n", "must be a string of at most 500 characters.")]
+    [InlineData("deposit", """{"account_id":1000,"amount":"1,5"}""", "amount", AmountRule)]
+    [InlineData("deposit", """{"account_id":1000,"amount":-1}""", "amount", AmountRule)]
+    [InlineData("deposit", """{"account_id":1000,"amount":"0"}""", "amount", "must be above zero.")]
+    [InlineData("create_account", """{"owner_name":"  "}""", "owner_name", "must have 1 to 200 characters, not only blanks and no NUL.")]
+    [InlineData("change_account", """{"account_id":1000}""", "owner_name", "or overdraft_limit is required.")]
+    public async Task A_mistake_is_put_in_words(string call, string body, string field, string rule)
+    {
+        var reply = await book.App.PostAsync($"/api/{call}", body);
+
+        reply["title"].Should().Be("The request is invalid");
+        reply.Body.GetProperty("errors").GetProperty(field)[0].GetString().Should().Be(rule);
+        reply["detail"].Should().Contain($"{field} {rule}");
+    }
+
+    [Theory]
+    [InlineData("application/json", "gzip", "The body is compressed. Send it as it is, without Content-Encoding.")]
+    [InlineData("application/json; charset=iso-8859-1", null, "The body is in another charset. Send it in UTF-8.")]
+    [InlineData("text/plain", null, "Send the body as JSON, with Content-Type: application/json.")]
+    public async Task A_body_that_is_not_plain_json_is_refused_with_its_reason(string type, string? encoding, string detail)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, "/api/deposit") { Content = new StringContent(InvalidRequests.Body("deposit")) };
+        request.Content.Headers.ContentType = MediaTypeHeaderValue.Parse(type);
+        if (encoding is not null)
+        {
+            request.Content.Headers.ContentEncoding.Add(encoding);
+        }
+
+        var reply = await book.App.SendAsync(request);
+
+        reply.ShouldBeProblem(415, "unsupported_media_type");
+        reply["detail"].Should().Be(detail);
+    }
+
+    [Fact]
+    public async Task A_body_of_nothing_but_mistakes_gets_a_short_answer()
+    {
+        var members = Enumerable.Range(0, 30_000).Select(i => $"\"unknown_{i:d10}\":{i}");
+        var (many, longest) = ($"{{{string.Join(',', members)}}}", $"{{\"{new string('x', 1_000_000)}\":1}}");
+
+        foreach (var body in new[] { many, longest })
+        {
+            var reply = await book.App.PostAsync("/api/deposit", body);
+
+            ((int)reply.Status).Should().Be(400);
+            reply.Body.GetProperty("errors").EnumerateObject().Count().Should().BeInRange(1, 50);
+            reply.Text.Length.Should().BeLessThan(10_000);
+        }
     }
 
     [Theory]

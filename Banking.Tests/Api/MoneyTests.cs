@@ -107,7 +107,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
             reply["balance"].Should().Be(unit);
             if (digits < 4)
             {
-                (await own.DepositAsync(reply.Id("account_id"), $"0.{"1".PadLeft(digits + 1, '0')}")).ShouldBeProblem(422, "amount_precision");
+                (await own.DepositAsync(reply.Id("account_id"), $"0.{"1".PadLeft(digits + 1, '0')}")).ShouldBeProblem(422, "amount_precision", "amount");
             }
         }));
 

@@ -316,7 +316,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     {
         var before = await BooksAsync(accounts);
 
-        (await request()).ShouldBeProblem(status, code);
+        (await request()).ShouldBeProblem(status, code, code == "amount_precision" ? ["amount"] : []);
 
         (await BooksAsync(accounts)).Should().Be(before);
     }

@@ -268,7 +268,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         + "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234";
 
     private const string NotSigned = "The token is not signed with a key that this service trusts.";
-    private const string Unnamed = "The token names no caller: its client_id, else its azp, else its sub must have 1 to 255 printable ASCII characters, and not be 'anonymous'.";
+    private const string Unnamed = "The token names no caller. Its client_id, azp or sub, whichever comes first, must have 1 to 255 printable ASCII characters and must not be 'anonymous'.";
     private const string Unreadable = "The token can't be read.";
 
     private static readonly Dictionary<string, (Func<GuardedBank, string> Make, string Reason)> BadTokens = new()
@@ -280,8 +280,8 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         ["for another audience"] = (With("aud", "another"), "The token is for another audience."),
         ["for a part of the audience"] = (With("aud", "core"), "The token is for another audience."),
         ["for no audience"] = (Without("aud"), "The token is for another audience."),
-        ["of another issuer"] = (With("iss", $"{GuardedBank.Issuer}/"), "The token is of an issuer that this service does not trust."),
-        ["of no issuer"] = (Without("iss"), "The token is of an issuer that this service does not trust."),
+        ["of another issuer"] = (With("iss", $"{GuardedBank.Issuer}/"), "This service does not trust the token's issuer."),
+        ["of no issuer"] = (Without("iss"), "This service does not trust the token's issuer."),
         ["signed with another key"] = (_ => Good().Signed(new SymmetricSecurityKey(new byte[32])), NotSigned),
         ["not signed"] = (_ => Good().Unsigned(), NotSigned),
         ["without its signature"] = (guarded => Parts(Good().Signed(guarded.Keys[0]), 2), NotSigned),

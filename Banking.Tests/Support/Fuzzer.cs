@@ -132,7 +132,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         switch (random.Next(members is null ? 4 : 14))
         {
             case 0:
-                shot.Method = One([.. Methods.Where(method => method != shot.Method)]);
+                shot.Method = One([.. Methods.Where(method => method != shot.Method && (method, shot.Method) != ("HEAD", "GET"))]);
                 (shot.Operation, shot.Mistake) = (null, "another method");
                 break;
             case 1:
@@ -286,10 +286,10 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         var types = JsonSchema.TypesOf(schema);
         return types.Contains("null") && random.Next(20) == 0 ? "null"
             : types.Contains("integer") ? AnId()
+            : name == "currency" ? One(["\"USD\"", "\"USD\"", "\"JPY\"", "\"KWD\"", "\"CLF\""])
             : schema.TryGetProperty("pattern", out _) ? One(GoodMoney)
             : types.Contains("object") ? Notes(random.Next(schema.GetProperty("maxProperties").GetInt32() + 1))
             : schema.TryGetProperty("enum", out var words) ? Quoted(One(WordsOf(words)))
-            : name == "currency" ? One(["\"USD\"", "\"USD\"", "\"JPY\"", "\"KWD\"", "\"CLF\""])
             : Quoted(Text(random.Next(schema.GetProperty("minLength").GetInt32(), schema.GetProperty("maxLength").GetInt32() + 1)));
     }
 

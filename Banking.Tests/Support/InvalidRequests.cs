@@ -74,6 +74,9 @@ internal static class InvalidRequests
     /// <summary>Members that other calls require.</summary>
     private static readonly Dictionary<string, string[]> Optional = new() { ["change_account"] = ["owner_name", "reason"] };
 
+    /// <summary>Members of which a call requires one at least.</summary>
+    private static readonly Dictionary<string, string[]> EitherOf = new() { ["change_account"] = ["owner_name", "overdraft_limit"] };
+
     private static readonly string[] NoMoney =
     [
         "-1", "-0", "-0.01", "1e2", "1E2", "1e-2", "0.00001", "1.00000", "1000000000000000", "99999999999999999999999999999999999999",
@@ -95,7 +98,7 @@ internal static class InvalidRequests
 
     private static readonly Dictionary<string, string[]> BadValues = new()
     {
-        ["owner_name"] = [.. NoText, "null", "\"\"", Text(201, "x"), Text(201, "ü"), Text(201, "🦊")],
+        ["owner_name"] = [.. NoText, "null", "\"\"", "\" \"", "\" \\t\\r\\n\"", "\"\\u3000\"", Text(201, "x"), Text(201, "ü"), Text(201, "🦊")],
         ["currency"] = ["\"usd\"", "\"XXX\"", "\"XAU\"", "\"ZZZ\"", "\"US\"", "\"USD \"", "\"\"", "840", "true", "{}", "[]", "\"\\ud800\"", "\"US\\u0000\""],
         ["initial_deposit"] = NoMoney,
         ["overdraft_limit"] = NoMoney,
@@ -108,7 +111,7 @@ internal static class InvalidRequests
         ["reference"] = [.. NoText, Text(141, "x"), Text(141, "🦊")],
         ["metadata"] =
         [
-            "\"text\"", "1", "true", "[]", "[{\"k\":\"v\"}]", "{\"k\":null}", "{\"\":\"v\"}", "{\"\\u0000\":\"v\"}", "{\"k\":\"\\u0000\"}",
+            "\"text\"", "1", "true", "[]", "[{\"k\":\"v\"}]", "{\"\":\"v\"}", "{\"\\u0000\":\"v\"}", "{\"k\":\"\\u0000\"}",
             $"{{{Text(65, "k")}:\"v\"}}", $"{{\"k\":{Text(501, "v")}}}",
             $"{{{string.Join(',', Enumerable.Range(0, 21).Select(i => $"\"{i}\":\"v\""))}}}",
             $"{{{string.Join(',', Enumerable.Range(0, 60_000).Select(i => $"\"{i}\":\"v\""))}}}",
@@ -120,7 +123,7 @@ internal static class InvalidRequests
 
     public static IEnumerable<InvalidRequest> All() =>
         Calls.Keys.SelectMany(call => InValues(call).Concat(InMembers(call)).Concat(InBodies(call)).Concat(InKeys(call)))
-            .Concat(InNotes()).Concat(InQueries()).Concat(InPaths());
+            .Concat(InNotes()).Concat(InSeveralPlaces()).Concat(InQueries()).Concat(InPaths());
 
     public static IEnumerable<string> PostingCalls => Calls.Keys;
 
@@ -157,7 +160,8 @@ internal static class InvalidRequests
             var (upper, capital) = (member.ToUpperInvariant(), char.ToUpperInvariant(member[0]) + member[1..]);
             yield return InvalidRequest.In($"{call} with {member} twice", Post(call, $"{Body(call)[..^1]},\"{member}\":{value}}}"), member);
             yield return InvalidRequest.In($"{call} with {upper} too", Post(call, Body(call, upper, value)), upper);
-            yield return InvalidRequest.In($"{call} with {capital} for {member}", Post(call, Body(call).Replace($"\"{member}\":", $"\"{capital}\":", StringComparison.Ordinal)), capital);
+            yield return InvalidRequest.In($"{call} with {capital} for {member}", Post(call, Body(call).Replace($"\"{member}\":", $"\"{capital}\":", StringComparison.Ordinal)),
+                IsRequired(call, member) ? [capital, member] : [capital]);
         }
 
         foreach (var member in RequiredOf(call))
@@ -165,7 +169,7 @@ internal static class InvalidRequests
             yield return InvalidRequest.In($"{call} without {member}", Post(call, Body(call, member)), member);
         }
 
-        yield return InvalidRequest.In($"{call} with nothing in it", Post(call, "{}"), [.. RequiredOf(call)]);
+        yield return InvalidRequest.In($"{call} with nothing in it", Post(call, "{}"), [.. RequiredOf(call), .. EitherOf.GetValueOrDefault(call, [])]);
         yield return InvalidRequest.In($"{call} with an unknown member", Post(call, Body(call, "amuont", "1")), "amuont");
         yield return InvalidRequest.In($"{call} with a trailing comma", Post(call, $"{Body(call)[..^1]},}}"), "body");
         yield return InvalidRequest.In($"{call} with half a character for a name", Post(call, Body(call, "\\ud800", "1")), "body");
@@ -216,11 +220,12 @@ internal static class InvalidRequests
 
     private static IEnumerable<InvalidRequest> InNotes()
     {
-        foreach (var value in new[] { "1", "true", "{}", "[]", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)), "\"\\ud800\"" })
+        foreach (var value in new[] { "1", "null", "true", "{}", "[]", "{\"a\":{\"a\":[{}]}}", "\"\\ud800\"" })
         {
             yield return InvalidRequest.In($"deposit with {Shortened(value)} in its metadata", Post("deposit", Body("deposit", "metadata", $"{{\"k\":{value}}}")), "metadata.k");
         }
 
+        yield return InvalidRequest.In("deposit with metadata that never ends", Post("deposit", Body("deposit", "metadata", string.Concat(Enumerable.Repeat("{\"a\":", 10_000)))), "metadata");
         yield return InvalidRequest.In("deposit with a metadata member twice", Post("deposit", Body("deposit", "metadata", """{"k":"v","k":"v"}""")), "metadata.k");
         yield return InvalidRequest.In("deposit with a metadata member twice, once escaped", Post("deposit", Body("deposit", "metadata", """{"k":"v","l":"v","\u006b":"w"}""")), "metadata.k");
         yield return InvalidRequest.In("deposit with metadata that is cut off", Post("deposit", """{"account_id":1000,"amount":"1","metadata":{"k":"v","l" """), "metadata");
@@ -228,6 +233,36 @@ internal static class InvalidRequests
         yield return InvalidRequest.In("deposit with a comma in a number", Post("deposit", Body("deposit", "amount", "1,5")), "body");
         yield return InvalidRequest.In("deposit with an unknown member of two words", Post("deposit", Body("deposit", "a b", "1")), "a b");
         yield return InvalidRequest.In("deposit with two mistakes", Post("deposit", """{"account_id":0,"amount":"0"}"""), "account_id", "amount");
+    }
+
+    private static IEnumerable<InvalidRequest> InSeveralPlaces()
+    {
+        const string Strange = """{"accountId":1000,"amount":"-1","metadata":{"n":1,"k":"v","m":null},"x":{"y":[1]}}""";
+        yield return InvalidRequest.In(
+            "deposit with mistakes everywhere", Post("deposit?dry_run=true", Encoding.UTF8.GetBytes(Strange), key: "a b"),
+            "dry_run", Idempotency, "accountId", "account_id", "amount", "metadata.n", "metadata.m", "x");
+        yield return InvalidRequest.In(
+            "create_account with nothing right",
+            Post("create_account", """{"ownerName":"x","currency":"usd","initial_deposit":"1e2","overdraft_limit":true,"reference":5,"metadata":[]}"""),
+            "ownerName", "owner_name", "currency", "initial_deposit", "overdraft_limit", "reference", "metadata");
+        yield return InvalidRequest.In(
+            "transaction with mistakes of form, value and number",
+            Post("transaction", $$"""{"from_account_id":"1000","to_account_id":0,"amount":"1","reference":{{Text(141, "x")}},"amount":"1"}"""),
+            "from_account_id", "to_account_id", "amount", "reference");
+        yield return InvalidRequest.In(
+            "deposit with mistakes before it breaks off", Post("deposit", """{"account_id":0,"amount":"1,5","refrence":"r","metadata":"""),
+            "account_id", "amount", "refrence", "metadata");
+        yield return InvalidRequest.In(
+            "deposit with a bad key, without a body", Post("deposit?x=1", [], key: "a b"), "x", Idempotency, "body");
+        yield return InvalidRequest.In(
+            "freeze_account with a bad key and an unknown member", Post("freeze_account", Encoding.UTF8.GetBytes("""{"account_id":1000,"why":"r"}"""), key: ""),
+            Idempotency, "why", "reason");
+        yield return InvalidRequest.In("change_account with nothing to change", Post("change_account", """{"account_id":1000}"""), "owner_name", "overdraft_limit");
+        yield return InvalidRequest.In(
+            "change_account with nothing to change, of no account", Post("change_account", """{"account_id":"x","blocks":"all"}"""),
+            "account_id", "blocks", "owner_name", "overdraft_limit");
+        yield return InvalidRequest.In("deposit with a byte order mark", Post("deposit", "\ufeff{\"account_id\":0,\"amuont\":1}"), "account_id", "amuont", "amount");
+        yield return InvalidRequest.In("change_account with one bad change", Post("change_account", """{"account_id":0,"overdraft_limit":"-1"}"""), "account_id", "overdraft_limit");
     }
 
     private static IEnumerable<InvalidRequest> InQueries()
@@ -245,7 +280,7 @@ internal static class InvalidRequests
         }
 
         string[] limits = ["", "=", "=0", "=501", "=-1", "=x", "=1.5", "=+1", "=99999999999", "=1&limit=1"];
-        string[] cursors = ["", "=", "=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
+        string[] cursors = ["=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
         foreach (var pages in new[] { "transaction_history?account_id=1000&", "account_events?account_id=1000&", "list_accounts?" })
         {
             foreach (var limit in limits)
@@ -279,6 +314,8 @@ internal static class InvalidRequests
 
         yield return Get("transaction_history?account_id=0&limit=0&cursor=0", "account_id", "limit", "cursor");
         yield return Get("transaction_history?limit=x&page=2", "account_id", "limit", "page");
+        yield return Get("transaction_history?limit=x&page=2&cursor=x&account_id=0", "account_id", "limit", "page", "cursor");
+        yield return Get("get_one_account?ACCOUNT_ID=x", "ACCOUNT_ID");
     }
 
     private static IEnumerable<InvalidRequest> InPaths()

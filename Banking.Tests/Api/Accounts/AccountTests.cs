@@ -113,7 +113,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         var reply = await bank.PostAsync(
             "/api/create_account", new Dictionary<string, string> { ["owner_name"] = name, ["currency"] = currency, [member] = amount });
 
-        reply.ShouldBeProblem(422, "amount_precision");
+        reply.ShouldBeProblem(422, "amount_precision", member);
         (await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE owner_name = @name", new { name })).Should().Be(0);
     }
 

@@ -69,7 +69,7 @@ public sealed class ChangeAccountTests(SharedBank shared) : IClassFixture<Shared
     {
         var account = await bank.OpenAsync(currency: currency);
 
-        (await bank.ChangeAsync(account, overdraftLimit: limit)).ShouldBeProblem(422, "amount_precision");
+        (await bank.ChangeAsync(account, overdraftLimit: limit)).ShouldBeProblem(422, "amount_precision", "overdraft_limit");
         (await bank.ChangeAsync(account, overdraftLimit: "999999999999999")).ShouldBeOk();
     }
 

@@ -1,0 +1,280 @@
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Banking.Api;
+
+/// <summary>
+/// Collects the mistakes of one request by field. <see cref="AreInParameters"/> costs next to nothing where there are none;
+/// the body is walked only for a request that is refused anyway.
+/// </summary>
+internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody? body)
+{
+    private const int Most = 50; // a body of nothing but mistakes makes no large answer
+    private const int LongestName = 64;
+    private const string Twice = "is given more than once.";
+    private const string NoObject = "must be a JSON object with the members that the call describes.";
+
+    private Dictionary<string, string[]>? errors;
+
+    /// <summary>Whether parameters are missing, given twice, not the call's, or no numbers where numbers are asked for: what the framework lets pass.</summary>
+    public bool AreInParameters()
+    {
+        foreach (var (name, values) in request.Query)
+        {
+            if (!call.Query.TryGetValue(name, out var parameter))
+            {
+                AddUnknown(name, "parameter", call.Query.Keys);
+            }
+            else if (values.Count > 1)
+            {
+                Add(name, Twice);
+            }
+            else if (parameter.Type != typeof(string) && !IsNumber(values[0], parameter.Type))
+            {
+                Add(name, parameter.Rules.OfType<RangeAttribute>().Single().FormatErrorMessage(name));
+            }
+        }
+
+        foreach (var (name, parameter) in call.Query)
+        {
+            // The framework validates only the arguments that were given.
+            if (parameter.IsNeeded && !request.Query.ContainsKey(name))
+            {
+                Add(name, NeededAttribute.Rule);
+            }
+        }
+
+        foreach (var header in call.Headers)
+        {
+            if (request.Headers[header.Name].Count > 1)
+            {
+                Add(header.Name, Twice);
+            }
+        }
+
+        return errors is not null;
+    }
+
+    /// <summary>All mistakes of the request, in its parameters and in its body.</summary>
+    public ProblemResult ToAnswer()
+    {
+        foreach (var (name, values) in request.Query)
+        {
+            if (call.Query.TryGetValue(name, out var parameter))
+            {
+                AddBroken(name, parameter.Rules, (string?)values, new(this));
+            }
+        }
+
+        foreach (var header in call.Headers)
+        {
+            AddBroken(header.Name, header.Rules, (string?)request.Headers[header.Name], new(this));
+        }
+
+        if (body is not null)
+        {
+            WalkBody(body.Bytes, call.Body!);
+        }
+
+        if (errors is null)
+        {
+            Add("body", NoObject);
+        }
+
+        return Problem.Invalid(errors!);
+    }
+
+    private void WalkBody(ReadOnlySpan<byte> json, JsonTypeInfo type)
+    {
+        if (json.IsEmpty)
+        {
+            Add("body", "is required: a JSON object.");
+            return;
+        }
+
+        if (json.StartsWith(Encoding.UTF8.Preamble))
+        {
+            json = json[Encoding.UTF8.Preamble.Length..]; // the framework reads past it too
+        }
+
+        var reader = new Utf8JsonReader(json, new() { MaxDepth = type.Options.MaxDepth });
+        var (place, isWhole, seen, readable) = ("body", false, new HashSet<string>(), new Dictionary<string, byte[]>());
+        try
+        {
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.StartObject)
+            {
+                Add(place, NoObject);
+                return;
+            }
+
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var (start, name) = ((int)reader.TokenStartIndex, NameOf(ref reader));
+                place = name ?? "body";
+                reader.Skip();
+                place = "body";
+                if (name is null)
+                {
+                    Add("body", "has a member whose name is not well-formed Unicode text.");
+                }
+                else if (type.Properties.All(property => property.Name != name))
+                {
+                    AddUnknown(name, "member", type.Properties.Select(property => property.Name));
+                }
+                else if (!seen.Add(name))
+                {
+                    Add(name, Twice);
+                }
+                else if (json[start..(int)reader.BytesConsumed].ToArray() is var member && IsReadable(member, type))
+                {
+                    readable.Add(name, member);
+                }
+
+                if (errors?.Count >= Most)
+                {
+                    return;
+                }
+            }
+
+            reader.Read();
+            isWhole = true;
+        }
+        catch (JsonException malformed)
+        {
+            Add(place, $"is not well-formed JSON, or nests too deep, at line {malformed.LineNumber + 1}, byte {malformed.BytePositionInLine + 1}.");
+        }
+
+        // What can be read is held against the rules of form; what is missing counts only where the body has an end.
+        var given = JsonSerializer.Deserialize(ObjectOf(readable.Values), type)!;
+        foreach (var property in type.Properties.Where(property => seen.Contains(property.Name) ? readable.ContainsKey(property.Name) : isWhole))
+        {
+            var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true).Cast<ValidationAttribute>() ?? [];
+            var counting = rules.Where(rule => rule is not NeededUnlessAttribute { Other: var other } || !seen.Contains(JsonNamingPolicy.SnakeCaseLower.ConvertName(other)));
+            AddBroken(property.Name, counting, property.Get!(given), new(given));
+        }
+    }
+
+    /// <summary>Whether a member of the body can be read; where it can't, why is noted.</summary>
+    private bool IsReadable(byte[] member, JsonTypeInfo type)
+    {
+        try
+        {
+            JsonSerializer.Deserialize(ObjectOf([member]), type);
+            return true;
+        }
+        catch (MetadataException exception)
+        {
+            foreach (var (name, rule) in exception.Mistakes)
+            {
+                Add($"{FieldOf(exception.Path)}.{name}", rule);
+            }
+        }
+        catch (JsonException exception)
+        {
+            var field = FieldOf(exception.Path);
+            var property = type.Properties.FirstOrDefault(property => property.Name == field.Split('.', '[')[0]);
+            Add(field, property is null ? NoObject : RuleOf(property));
+        }
+
+        return false;
+    }
+
+    /// <summary>Adds the first rule that a value breaks, where nothing else is wrong with its field.</summary>
+    private void AddBroken(string name, IEnumerable<ValidationAttribute> rules, object? value, ValidationContext context)
+    {
+        if (errors?.ContainsKey(name) is true)
+        {
+            return;
+        }
+
+        context.DisplayName = name;
+        foreach (var rule in rules)
+        {
+            if (rule.GetValidationResult(value, context) is { ErrorMessage: { } message })
+            {
+                Add(name, message);
+                return;
+            }
+        }
+    }
+
+    /// <summary>Adds an unknown name, with the known one that was meant where one is near: the same but for case and underscores, or two letters off.</summary>
+    private void AddUnknown(string name, string what, IEnumerable<string> known)
+    {
+        if (errors?.ContainsKey(name) is true)
+        {
+            return;
+        }
+
+        var nearest = name.Length > LongestName ? null : known
+            .Select(one => (Name: one, Distance: Distance(Plain(name), Plain(one))))
+            .Where(one => one.Distance <= Math.Min(2, one.Name.Length / 3))
+            .OrderBy(one => one.Distance)
+            .FirstOrDefault().Name;
+        Add(name, $"is not a {what} of this call{(nearest is null ? "." : $"; did you mean {nearest}?")}");
+
+        static string Plain(string text) => text.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal).ToLowerInvariant();
+    }
+
+    private void Add(string field, string rule) => (errors ??= []).TryAdd(field.Length <= LongestName ? field : $"{field[..LongestName]}...", [rule]);
+
+    private static byte[] ObjectOf(IEnumerable<byte[]> members)
+    {
+        var json = new List<byte>("{"u8.ToArray());
+        foreach (var member in members)
+        {
+            json.AddRange(json.Count > 1 ? ","u8 : ""u8);
+            json.AddRange(member);
+        }
+
+        return [.. json, (byte)'}'];
+    }
+
+    private static string? NameOf(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return reader.GetString();
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The field of a JSON path such as <c>$.amount</c> or <c>$.metadata.branch</c>.</summary>
+    private static string FieldOf(string? path) => path is null or "$" ? "body" : path[1..].TrimStart('.');
+
+    private static string RuleOf(JsonPropertyInfo property) =>
+        property.PropertyType == typeof(decimal?) ? Money.Rule
+        : property.PropertyType == typeof(long?) ? IdAttribute.Rule
+        : property.PropertyType == typeof(string) ? "must be a string of well-formed Unicode text."
+        : new MetadataAttribute().FormatErrorMessage(property.Name);
+
+    private static bool IsNumber(string? text, Type type) => type == typeof(int?)
+        ? int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _)
+        : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+
+    /// <summary>How many letters to add, drop or change to make the one of the other (Levenshtein).</summary>
+    private static int Distance(string one, string other)
+    {
+        var row = Enumerable.Range(0, other.Length + 1).ToArray();
+        for (var i = 1; i <= one.Length; i++)
+        {
+            var diagonal = row[0];
+            row[0] = i;
+            for (var j = 1; j <= other.Length; j++)
+            {
+                var changed = diagonal + (one[i - 1] == other[j - 1] ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.Min(changed, Math.Min(row[j], row[j - 1]) + 1);
+            }
+        }
+
+        return row[^1];
+    }
+}
