@@ -15,6 +15,7 @@ builder.Services.AddProblemDetails();
 builder.Services.AddValidation();
 builder.Services.AddOpenApiDocument();
 builder.Services.AddLimits();
+builder.Services.AddAllowedOrigins();
 builder.Services.AddBanking();
 builder.AddCallers();
 builder.AddObservability();
@@ -28,6 +29,7 @@ app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
+app.UseAllowedOrigins(); // before the callers, as a browser's preflight carries no token
 app.UseCallers();
 app.UseLimits(); // between the two, so that callers are told apart and those who are refused count too
 app.UseScopes();

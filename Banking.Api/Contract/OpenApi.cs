@@ -1,5 +1,8 @@
+using System.ComponentModel;
+using System.Reflection;
 using System.Text.Json.Nodes;
 using Banking.Data;
+using Microsoft.AspNetCore.Mvc.ApiExplorer;
 using Microsoft.AspNetCore.Mvc.Infrastructure;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
@@ -13,11 +16,28 @@ internal static class OpenApi
     /// <summary>The problem codes an endpoint can answer with.</summary>
     private sealed record PossibleProblems(IReadOnlyList<string> Codes);
 
+    /// <summary>Words of an answer that are known today. An enum would be closed, and clients made from it would break at a new word.</summary>
+    private const string KnownWords = "x-extensible-enum";
+
+    /// <summary>Hides the docs page's link to its maker, and makes an answer's status, which links to a site elsewhere, plain text.</summary>
+    private const string LinksOutside = ".darklight-reference a { display: none } a[href*='//developer.mozilla.org'] { pointer-events: none; text-decoration: none }";
+
+    private const string AmountForm =
+        "A decimal in a string, such as `\"10.50\"`: at most 15 whole digits and 4 decimals, no sign, no exponent. A JSON number is accepted too.";
+
+    private static readonly Dictionary<string, string> Tags = new()
+    {
+        ["Accounts"] = "Open, show, change, freeze and close accounts.",
+        ["Postings"] = "Move money: in, out, and from account to account.",
+        ["History"] = "Read what was posted.",
+        ["Audit"] = "Prove that nothing was rewritten.",
+    };
+
     /// <summary>States an endpoint's answers: its success, and its refusals beyond those that every endpoint has.</summary>
     public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params Refusal[] refusals) =>
         endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(
         [
-            "validation_failed", "unauthorized", "insufficient_scope", "rate_limited", "internal_error", "database_unavailable",
+            "validation_failed", "unauthorized", "insufficient_scope", "method_not_allowed", "rate_limited", "internal_error", "database_unavailable",
             "authority_unavailable", .. refusals.Select(Problem.CodeOf),
         ]));
 
@@ -28,6 +48,7 @@ internal static class OpenApi
     public static void AddOpenApiDocument(this IServiceCollection services) => services.AddOpenApi("v1", options =>
     {
         options.AddDocumentTransformer(Introduce);
+        options.AddDocumentTransformer(TellRequestsFromAnswers);
         options.AddOperationTransformer(DescribeAsync);
         options.AddSchemaTransformer(Refine);
     });
@@ -36,14 +57,22 @@ internal static class OpenApi
     {
         var description = new Lazy<Task<byte[]>>(() => DescriptionAsync(app.Services)); // the endpoints don't change, and making it takes long
         app.MapGet("/openapi/v1.json", async () => TypedResults.Bytes(await description.Value, "application/json;charset=utf-8")).ExcludeFromDescription();
-        app.MapScalarApiReference(page => page
-            .WithTitle("Core Banking")
-            .DisableDefaultFonts() // they would come from a CDN
-            .DisableAgent()
-            .DisableTelemetry()
-            .HideDeveloperTools()
-            .AddPreferredSecuritySchemes(Authentication.Scheme)
-            .PreserveSchemaPropertyOrder());
+        app.MapScalarApiReference(page =>
+        {
+            page.WithTitle("Core Banking")
+                .DisableDefaultFonts() // they would come from a CDN
+                .DisableAgent()
+                .DisableMcp()
+                .DisableTelemetry()
+                .HideDeveloperTools()
+                .HideClientButton() // its client is a site elsewhere
+                .WithCustomCss(LinksOutside)
+                .PreserveSchemaPropertyOrder();
+            if (AsksForTokens(app.Services))
+            {
+                page.AddPreferredSecuritySchemes(Authentication.Scheme);
+            }
+        });
         app.MapGet("/", () => TypedResults.Redirect("/scalar")).ExcludeFromDescription();
     }
 
@@ -55,6 +84,9 @@ internal static class OpenApi
         return json.ToArray();
     }
 
+    private static bool AsksForTokens(IServiceProvider services) =>
+        new AuthenticationSettings(services.GetRequiredService<IConfiguration>()).AreGiven;
+
     private static Task Introduce(OpenApiDocument document, OpenApiDocumentTransformerContext context, CancellationToken cancellationToken)
     {
         document.Info = new()
@@ -63,20 +95,102 @@ internal static class OpenApi
             Version = "v1",
             Description = """
                 Opens accounts and moves money between them, exactly and durably. A 201 means: committed and on disk.
-                Amounts are decimals, never floats: send a string or a number, get a string with the currency's own digits.
+                Amounts are decimals in strings, never floats: answers have the currency's own digits. A JSON number is read, too.
                 Send an `Idempotency-Key` with every POST and a retry is done once, whatever happened to the first answer.
                 Every refusal is an RFC 9457 problem document with a stable `code`.
+                New calls, members, codes and words may be added at any time: ignore what you do not know.
                 """,
+            // Placeholders, for the release to fill.
+            License = new() { Name = "To be named by the release", Identifier = "LicenseRef-Core-Banking" },
+            Contact = new() { Name = "To be named by the release" },
         };
-        document.Servers = [];
-        document.AddComponent(Authentication.Scheme, new OpenApiSecurityScheme
+        document.Servers = [new() { Url = "/" }];
+        document.Tags = Tags.Select(tag => new OpenApiTag { Name = tag.Key, Description = tag.Value }).ToHashSet();
+        if (AsksForTokens(context.ApplicationServices))
         {
-            Type = SecuritySchemeType.Http,
-            Scheme = "bearer",
-            BearerFormat = "JWT",
-            Description = "A token whose `scope` or `scp` names the scope that the call needs. Only where the service runs without authentication, as it does in Development unless told otherwise, none is needed.",
-        });
+            document.AddComponent(Authentication.Scheme, new OpenApiSecurityScheme
+            {
+                Type = SecuritySchemeType.Http,
+                Scheme = "bearer",
+                BearerFormat = "JWT",
+                Description = "A token whose `scope` or `scp` names the scope that the call needs.",
+            });
+        }
+
         return Task.CompletedTask;
+    }
+
+    /// <summary>
+    /// Requests are closed, as an unknown member is refused. Answers are open: a later version may add members and words. In both, a
+    /// member that need not be there is left out, not null, so that its type is one.
+    /// </summary>
+    private static Task TellRequestsFromAnswers(OpenApiDocument document, OpenApiDocumentTransformerContext context, CancellationToken cancellationToken)
+    {
+        var schemas = document.Components!.Schemas!;
+        var sent = new HashSet<string>();
+        foreach (var operation in document.Paths.Values.SelectMany(path => path.Operations!.Values))
+        {
+            CollectSent(operation.RequestBody?.Content?["application/json"].Schema);
+        }
+
+        foreach (var (name, schema) in schemas.Where(schema => schema.Value.Properties is not null))
+        {
+            if (!sent.Contains(name))
+            {
+                ((OpenApiSchema)schema).AdditionalPropertiesAllowed = true;
+            }
+
+            foreach (var (member, property) in schema.Properties!.Where(property => property.Value is OpenApiSchema))
+            {
+                if (schema.Required?.Contains(member) != true)
+                {
+                    ((OpenApiSchema)property).Type &= ~JsonSchemaType.Null;
+                }
+
+                if (!sent.Contains(name))
+                {
+                    OpenWords((OpenApiSchema)property);
+                }
+            }
+        }
+
+        return Task.CompletedTask;
+
+        void CollectSent(IOpenApiSchema? schema)
+        {
+            if (schema is OpenApiSchemaReference { Reference.Id: { } name })
+            {
+                if (!sent.Add(name))
+                {
+                    return;
+                }
+
+                schema = schemas[name];
+            }
+
+            if (schema is null)
+            {
+                return;
+            }
+
+            CollectSent(schema.Items);
+            foreach (var property in schema.Properties?.Values ?? [])
+            {
+                CollectSent(property);
+            }
+        }
+    }
+
+    private static void OpenWords(OpenApiSchema schema)
+    {
+        if (schema.Enum is not { Count: > 0 } words)
+        {
+            return;
+        }
+
+        (schema.Extensions ??= new Dictionary<string, IOpenApiExtension>())[KnownWords] = new JsonNodeExtension(new JsonArray([.. words.Select(word => word.DeepClone())]));
+        schema.Description += $" More may be added; known are {string.Join(", ", words.Select(word => $"`{word}`"))}.";
+        schema.Enum = null;
     }
 
     private static async Task DescribeAsync(OpenApiOperation operation, OpenApiOperationTransformerContext context, CancellationToken cancellationToken)
@@ -89,8 +203,22 @@ internal static class OpenApi
         }
 
         var scope = context.Description.ActionDescriptor.EndpointMetadata.OfType<NeededScope>().Single().Name;
-        operation.Description += $" Needs the scope `{scope}`.";
-        operation.Security = [new() { [new OpenApiSecuritySchemeReference(Authentication.Scheme, context.Document)] = [scope] }];
+        if (AsksForTokens(context.ApplicationServices))
+        {
+            operation.Description += $" Needs the scope `{scope}`.";
+            operation.Security = [new() { [new OpenApiSecuritySchemeReference(Authentication.Scheme, context.Document)] = [scope] }];
+        }
+        else
+        {
+            operation.Description += $" Needs the scope `{scope}` where the service asks for tokens.";
+        }
+
+        var call = operation.OperationId!;
+        operation.OperationId = CamelCase(call); // generators make a method's name of it
+        foreach (var parameter in operation.Parameters?.OfType<OpenApiParameter>() ?? [])
+        {
+            Exemplify(parameter, AttributesOf(context.Description.ParameterDescriptions.Single(one => one.Name == parameter.Name)), call);
+        }
 
         var problem = await context.GetOrCreateSchemaAsync(typeof(Problem), null, cancellationToken);
         context.Document!.AddComponent(nameof(Problem), problem);
@@ -131,6 +259,36 @@ internal static class OpenApi
         }
     }
 
+    private static string CamelCase(string call) =>
+        string.Concat(call.Split('_').Select((word, i) => i == 0 ? word : char.ToUpperInvariant(word[0]) + word[1..]));
+
+    private static IEnumerable<Attribute> AttributesOf(ApiParameterDescription? parameter) =>
+        (parameter?.ParameterDescriptor as IParameterInfoParameterDescriptor)?.ParameterInfo.GetCustomAttributes() ?? [];
+
+    private static void Exemplify(OpenApiParameter parameter, IEnumerable<Attribute> attributes, string call)
+    {
+        if (attributes.OfType<KeyAttribute>().Any())
+        {
+            parameter.Example = $"{call}-4711"; // of this call's own: the docs page sends it with each
+        }
+        else if (attributes.OfType<ExampleAttribute>().SingleOrDefault() is { } example && parameter.Required)
+        {
+            parameter.Example = example.Value;
+        }
+        else if (attributes.OfType<ExampleAttribute>().SingleOrDefault() is { } shown)
+        {
+            // The docs page shows it, and sends it only when told to: a first Send is not filtered by it.
+            parameter.Examples = new Dictionary<string, IOpenApiExample>
+            {
+                ["example"] = new OpenApiExample
+                {
+                    Value = shown.Value,
+                    Extensions = new Dictionary<string, IOpenApiExtension> { ["x-disabled"] = new JsonNodeExtension(true) },
+                },
+            };
+        }
+    }
+
     private static Dictionary<string, IOpenApiHeader> Header(string name, string description, JsonSchemaType type) =>
         new() { [name] = new OpenApiHeader { Description = description, Schema = new OpenApiSchema { Type = type } } };
 
@@ -156,14 +314,18 @@ internal static class OpenApi
     {
         var type = context.JsonTypeInfo.Type;
         var attributes = context.JsonPropertyInfo?.AttributeProvider?.GetCustomAttributes(inherit: true)
-            ?? (context.ParameterDescription?.ParameterDescriptor as IParameterInfoParameterDescriptor)?.ParameterInfo.GetCustomAttributes(inherit: true)
-            ?? [];
+            ?? [.. AttributesOf(context.ParameterDescription)];
         if (type == typeof(decimal?))
         {
-            schema.Type = JsonSchemaType.String | JsonSchemaType.Number | JsonSchemaType.Null;
+            schema.Type = JsonSchemaType.String | JsonSchemaType.Null;
             schema.Format = null;
             schema.Pattern = Money.RequestPattern;
-            schema.Description = $"An amount: {Money.Form}";
+            schema.Description = $"{attributes.OfType<DescriptionAttribute>().SingleOrDefault()?.Description} {AmountForm}".Trim();
+        }
+
+        if (type == typeof(DateTime))
+        {
+            schema.Type = JsonSchemaType.String; // which a converter hides
         }
 
         if (attributes.OfType<NeededAttribute>().Any())
@@ -176,10 +338,15 @@ internal static class OpenApi
             schema.Maximum = null; // int64 says it, and JavaScript's readers would show another number
         }
 
+        if (attributes.OfType<LimitAttribute>().Any())
+        {
+            schema.Default = LimitAttribute.Default;
+        }
+
         if (attributes.OfType<MetadataAttribute>().Any())
         {
             schema.Type = JsonSchemaType.Object | JsonSchemaType.Null;
-            schema.AdditionalProperties = new OpenApiSchema { Type = JsonSchemaType.String };
+            schema.AdditionalProperties = new OpenApiSchema { Type = JsonSchemaType.String, MaxLength = MetadataAttribute.LongestValue };
             schema.MaxProperties = MetadataAttribute.MostMembers;
             schema.Description = $"A client's own notes: {MetadataAttribute.Form}";
         }
@@ -191,58 +358,19 @@ internal static class OpenApi
 
         if (type == typeof(Problem))
         {
+            schema.AdditionalProperties = new OpenApiSchema();
             ((OpenApiSchema)schema.Properties!["code"]).Enum = [.. Problem.Kinds.Select(kind => (JsonNode)kind.Code)];
-            ((OpenApiSchema)schema.Properties["errors"]).Description = "What is wrong, by field, header or parameter.";
+            ((OpenApiSchema)schema.Properties["detail"]).Extensions = new Dictionary<string, IOpenApiExtension>
+            {
+                ["x-ms-primary-error-message"] = new JsonNodeExtension(true), // Kiota's exceptions take it for their message
+            };
         }
 
-        if (Examples.TryGetValue(type, out var example))
+        if (type.GetCustomAttribute<ExampleAttribute>() is { } example)
         {
-            schema.Examples = [JsonNode.Parse(example)!];
+            schema.Examples = [example.Value];
         }
 
         return Task.CompletedTask;
     }
-
-    private static readonly Dictionary<Type, string> Examples = new()
-    {
-        [typeof(CreateAccountRequest)] = """
-            {"owner_name":"Ada Lovelace","currency":"EUR","initial_deposit":"100.00","overdraft_limit":"0"}
-            """,
-        [typeof(CashRequest)] = """
-            {"account_id":1000,"amount":"10.50","reference":"Cash at counter 3","metadata":{"branch":"Main Street"}}
-            """,
-        [typeof(TransferRequest)] = """
-            {"from_account_id":1000,"to_account_id":1001,"amount":"25.00","reference":"Invoice 4711"}
-            """,
-        [typeof(ChangeAccountRequest)] = """
-            {"account_id":1000,"overdraft_limit":"250.00","reason":"Agreed on the phone"}
-            """,
-        [typeof(FreezeAccountRequest)] = """
-            {"account_id":1000,"blocks":"debits","reason":"Court order 17/2026"}
-            """,
-        [typeof(UnfreezeAccountRequest)] = """
-            {"account_id":1000,"reason":"Court order lifted"}
-            """,
-        [typeof(CloseAccountRequest)] = """
-            {"account_id":1000,"reason":"At the customer's request"}
-            """,
-        [typeof(AccountResponse)] = """
-            {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
-            """,
-        [typeof(AccountListResponse)] = """
-            {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
-            """,
-        [typeof(AccountEventsResponse)] = """
-            {"account_id":1000,"events":[{"account_event_id":7,"type":"frozen","status_after":"debits_blocked","balance_after":"100.00","held_after":"0.00","overdraft_limit_after":"0.00","hold_id":null,"amount":null,"after_transaction_id":42,"client_id":"back-office","reason":"Court order 17/2026","created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
-            """,
-        [typeof(TransactionResponse)] = """
-            {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
-            """,
-        [typeof(AuditHeadResponse)] = """
-            {"block_id":40,"transaction_id":42,"account_event_id":7,"account_id":1003,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","created_at":"2026-01-02T03:04:05.678901Z"}
-            """,
-        [typeof(HistoryResponse)] = """
-            {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
-            """,
-    };
 }

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -8,12 +9,13 @@ namespace Banking.Api;
 
 /// <summary>An RFC 9457 problem document. The code is stable and has one status; errors name what is wrong by field.</summary>
 public sealed record Problem(
-    string Type,
-    string Title,
-    int Status,
-    string Detail,
-    string Code,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyDictionary<string, string[]>? Errors = null)
+    [property: Description("A URI that names the kind of problem: `urn:core-banking:problem:` and the code.")] string Type,
+    [property: Description("The kind of problem in a few words; the same for each of its code.")] string Title,
+    [property: Description("The HTTP status.")] int Status,
+    [property: Description("What is wrong with this request, for people.")] string Detail,
+    [property: Description("The kind of problem, for programs: decide by it, and treat one you do not know by its status.")] string Code,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("What is wrong, by field, header or parameter.")]
+    IReadOnlyDictionary<string, string[]>? Errors = null)
 {
     public const string ContentType = "application/problem+json";
 

@@ -8,27 +8,34 @@ using Microsoft.AspNetCore.Mvc;
 namespace Banking.Api;
 
 /// <summary>An account to open. The currency is an ISO 4217 code; the amounts are in it.</summary>
+[Example("""
+    {"owner_name":"Ada Lovelace","currency":"EUR","initial_deposit":"100.00","overdraft_limit":"0"}
+    """)]
 public sealed record CreateAccountRequest(
-    [property: Needed, Text(1, 200, NotBlank = true)] string? OwnerName,
-    [property: CurrencyCode, Description("ISO 4217; the service's default currency where it is left out.")] string? Currency = null,
-    [property: JsonConverter(typeof(MoneyConverter))] decimal? InitialDeposit = null,
-    [property: JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
-    [property: Text(0, 140)] string? Reference = null,
+    [property: Needed, Text(1, 200, NotBlank = true), Description("The name of the account's owner.")] string? OwnerName,
+    [property: CurrencyCode, Description("The account's currency, a code of ISO 4217; left out, the service's default currency.")] string? Currency = null,
+    [property: JsonConverter(typeof(MoneyConverter)), Description("Money to pay in at once; left out, nothing.")] decimal? InitialDeposit = null,
+    [property: JsonConverter(typeof(MoneyConverter)), Description("How far below zero the balance may fall; left out, 0.")] decimal? OverdraftLimit = null,
+    [property: Text(0, 140), Description("The client's own name for the account, such as a customer number.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>An account. Amounts are decimal strings with the currency's own digits; available is balance - held + overdraft_limit.</summary>
+[Example("""
+    {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
+    """)]
 public sealed record AccountResponse(
-    long AccountId,
-    string OwnerName,
-    string Currency,
-    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed)] string Status,
-    [property: RegularExpression(Money.AnswerPattern)] string Balance,
-    [property: RegularExpression(Money.AnswerPattern)] string Held,
-    [property: RegularExpression(Money.AnswerPattern)] string Available,
-    [property: RegularExpression(Money.AnswerPattern)] string OverdraftLimit,
-    string? Reference,
-    IReadOnlyDictionary<string, string>? Metadata,
-    DateTime CreatedAt)
+    [property: Description("The account's id. Below 1000 it is a settlement account: the numeric code of its currency.")] long AccountId,
+    [property: Description("The name of the account's owner, as it is now.")] string OwnerName,
+    [property: Description("The account's currency, a code of ISO 4217.")] string Currency,
+    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
+        Description("Which postings the account takes: all, only credits, or none.")] string Status,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money on the account, in its currency.")] string Balance,
+    [property: RegularExpression(Money.AnswerPattern), Description("The part of the balance that pending holds reserve.")] string Held,
+    [property: RegularExpression(Money.AnswerPattern), Description("What can be paid out: balance - held + overdraft_limit.")] string Available,
+    [property: RegularExpression(Money.AnswerPattern), Description("How far below zero the balance may fall.")] string OverdraftLimit,
+    [property: Description("The client's own name for the account; null where it gave none.")] string? Reference,
+    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When the account was opened, in UTC, to the microsecond.")] DateTime CreatedAt)
 {
     public static async ValueTask<AccountResponse> FromAsync(Account account, Currencies currencies)
     {
@@ -41,7 +48,12 @@ public sealed record AccountResponse(
 }
 
 /// <summary>A page of accounts by id. The next cursor asks for the page after it; null on the last one.</summary>
-public sealed record AccountListResponse(IReadOnlyList<AccountResponse> Accounts, string? NextCursor)
+[Example("""
+    {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
+    """)]
+public sealed record AccountListResponse(
+    [property: Description("The accounts of this page, by id.")] IReadOnlyList<AccountResponse> Accounts,
+    [property: Description("Asks for the next page; null on the last.")] string? NextCursor)
 {
     public static async ValueTask<AccountListResponse> FromAsync(AccountPage page, Currencies currencies)
     {
@@ -105,7 +117,7 @@ internal static class AccountEndpoints
     }
 
     private static async Task<IResult> GetOneAccount(
-        [FromQuery(Name = "account_id"), Needed, Id] long? accountId,
+        [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
         Accounts accounts,
         Currencies currencies,
         CancellationToken cancellationToken) =>
@@ -114,12 +126,12 @@ internal static class AccountEndpoints
             : Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
 
     private static async Task<IResult> ListAccounts(
-        [FromQuery(Name = "limit"), Limit, Description("Accounts a page; 50 where it is left out.")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before.")] string? cursor,
-        [FromQuery(Name = "currency"), CurrencyCode, Description("Only accounts in this currency.")] string? currency,
+        [FromQuery(Name = "limit"), Limit, Description("Accounts in a page, at most."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"1000\"")] string? cursor,
+        [FromQuery(Name = "currency"), CurrencyCode, Description("Only accounts in this currency, a code of ISO 4217."), Example("\"EUR\"")] string? currency,
         [FromQuery(Name = "status"), OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
-            Description("Only accounts with this status.")] string? status,
-        [FromQuery(Name = "reference"), Text(1, 140), Description("Only accounts with exactly this reference.")] string? reference,
+            Description("Only accounts with this status."), Example("\"active\"")] string? status,
+        [FromQuery(Name = "reference"), Text(1, 140), Description("Only accounts with exactly this reference."), Example("\"customer-17\"")] string? reference,
         AccountList accounts,
         Currencies currencies,
         CancellationToken cancellationToken)

@@ -8,18 +8,20 @@ namespace Banking.Api;
 
 /// <summary>What happened to an account beside postings, what it left behind, by whom and why.</summary>
 public sealed record AccountEventResponse(
-    long AccountEventId,
-    [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed)] string Type,
-    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed)] string StatusAfter,
-    [property: RegularExpression(Money.AnswerPattern)] string BalanceAfter,
-    [property: RegularExpression(Money.AnswerPattern)] string HeldAfter,
-    [property: RegularExpression(Money.AnswerPattern)] string OverdraftLimitAfter,
-    long? HoldId,
-    [property: RegularExpression(Money.AnswerPattern)] string? Amount,
-    long AfterTransactionId,
-    string ClientId,
-    string? Reason,
-    DateTime CreatedAt)
+    [property: Description("The event's id: without gaps, in the order of the commits.")] long AccountEventId,
+    [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed),
+        Description("What happened.")] string Type,
+    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
+        Description("The account's status right after the event.")] string StatusAfter,
+    [property: RegularExpression(Money.AnswerPattern), Description("The balance right after the event, in the account's currency.")] string BalanceAfter,
+    [property: RegularExpression(Money.AnswerPattern), Description("What holds reserved right after the event.")] string HeldAfter,
+    [property: RegularExpression(Money.AnswerPattern), Description("The overdraft limit right after the event.")] string OverdraftLimitAfter,
+    [property: Description("The hold that the event is about; null where there is none.")] long? HoldId,
+    [property: RegularExpression(Money.AnswerPattern), Description("The amount of that hold; null where there is none.")] string? Amount,
+    [property: Description("The last transaction before the event: this orders the two logs.")] long AfterTransactionId,
+    [property: Description("The caller that asked for it.")] string ClientId,
+    [property: Description("The caller's reason; null where it gave none.")] string? Reason,
+    [property: Description("When it happened, in UTC, to the microsecond.")] DateTime CreatedAt)
 {
     public static AccountEventResponse From(AccountEvent row, Currency currency) => new(
         row.AccountEventId, row.Type, row.StatusAfter, Money.Format(row.BalanceAfter, currency), Money.Format(row.HeldAfter, currency),
@@ -28,7 +30,13 @@ public sealed record AccountEventResponse(
 }
 
 /// <summary>A page of an account's events, newest first. The next cursor asks for the page after it; null on the last one.</summary>
-public sealed record AccountEventsResponse(long AccountId, IReadOnlyList<AccountEventResponse> Events, string? NextCursor)
+[Example("""
+    {"account_id":1000,"events":[{"account_event_id":7,"type":"frozen","status_after":"debits_blocked","balance_after":"100.00","held_after":"0.00","overdraft_limit_after":"0.00","hold_id":null,"amount":null,"after_transaction_id":42,"client_id":"back-office","reason":"Court order 17/2026","created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
+    """)]
+public sealed record AccountEventsResponse(
+    [property: Description("The account's id.")] long AccountId,
+    [property: Description("The events of this page, newest first.")] IReadOnlyList<AccountEventResponse> Events,
+    [property: Description("Asks for the next page; null on the last.")] string? NextCursor)
 {
     public static async ValueTask<AccountEventsResponse> FromAsync(long accountId, AccountEventPage page, Currencies currencies)
     {
@@ -51,9 +59,9 @@ internal static class AccountEventsEndpoints
             .Answers<AccountEventsResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> AccountEvents(
-        [FromQuery(Name = "account_id"), Needed, Id] long? accountId,
-        [FromQuery(Name = "limit"), Limit, Description("Events a page; 50 where it is left out.")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before.")] string? cursor,
+        [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
+        [FromQuery(Name = "limit"), Limit, Description("Events in a page, at most."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"7\"")] string? cursor,
         AccountEvents events,
         Currencies currencies,
         CancellationToken cancellationToken) =>

@@ -6,27 +6,39 @@ using Microsoft.AspNetCore.Mvc;
 namespace Banking.Api;
 
 /// <summary>What to change of an account: one of the two members at least.</summary>
+[Example("""
+    {"account_id":1000,"overdraft_limit":"250.00","reason":"Agreed on the phone"}
+    """)]
 public sealed record ChangeAccountRequest(
-    [property: Needed, Id] long? AccountId,
-    [property: Text(1, 200, NotBlank = true), NeededUnless(nameof(ChangeAccountRequest.OverdraftLimit))] string? OwnerName = null,
-    [property: NeededUnless(nameof(ChangeAccountRequest.OwnerName)), JsonConverter(typeof(MoneyConverter))] decimal? OverdraftLimit = null,
-    [property: Text(1, 500)] string? Reason = null);
+    [property: Needed, Id, Description("The account's id.")] long? AccountId,
+    [property: Text(1, 200, NotBlank = true), NeededUnless(nameof(ChangeAccountRequest.OverdraftLimit)), Description("The owner's new name; left out, it stays.")] string? OwnerName = null,
+    [property: NeededUnless(nameof(ChangeAccountRequest.OwnerName)), JsonConverter(typeof(MoneyConverter)), Description("How far below zero the balance may fall from now on; left out, it stays.")] decimal? OverdraftLimit = null,
+    [property: Text(1, 500), Description("Why, for the account's log.")] string? Reason = null);
 
 /// <summary>An account to freeze, for all postings or for debits only.</summary>
+[Example("""
+    {"account_id":1000,"blocks":"debits","reason":"Court order 17/2026"}
+    """)]
 public sealed record FreezeAccountRequest(
-    [property: Needed, Id] long? AccountId,
-    [property: Needed, Text(1, 500)] string? Reason,
+    [property: Needed, Id, Description("The account's id.")] long? AccountId,
+    [property: Needed, Text(1, 500), Description("Why, for the account's log.")] string? Reason,
     [property: OneOf("all", "debits"), Description("What to stop: all postings (the default), or only debits, which take money out.")] string? Blocks = null);
 
 /// <summary>An account to unfreeze.</summary>
+[Example("""
+    {"account_id":1000,"reason":"Court order lifted"}
+    """)]
 public sealed record UnfreezeAccountRequest(
-    [property: Needed, Id] long? AccountId,
-    [property: Needed, Text(1, 500)] string? Reason);
+    [property: Needed, Id, Description("The account's id.")] long? AccountId,
+    [property: Needed, Text(1, 500), Description("Why, for the account's log.")] string? Reason);
 
 /// <summary>An account to close.</summary>
+[Example("""
+    {"account_id":1000,"reason":"At the customer's request"}
+    """)]
 public sealed record CloseAccountRequest(
-    [property: Needed, Id] long? AccountId,
-    [property: Needed, Text(1, 500)] string? Reason);
+    [property: Needed, Id, Description("The account's id.")] long? AccountId,
+    [property: Needed, Text(1, 500), Description("Why, for the account's log.")] string? Reason);
 
 /// <summary>Changes accounts, freezes and closes them. Each call leaves an event with its reason in the account's log.</summary>
 internal static class AccountManagementEndpoints

@@ -1,16 +1,20 @@
+using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using Banking.Data;
 
 namespace Banking.Api;
 
 /// <summary>Where the book ends: the hash that covers both logs so far, for an outsider to keep, and the last ids given out.</summary>
+[Example("""
+    {"block_id":40,"transaction_id":42,"account_event_id":7,"account_id":1003,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","created_at":"2026-01-02T03:04:05.678901Z"}
+    """)]
 public sealed record AuditHeadResponse(
-    long BlockId,
-    long TransactionId,
-    long AccountEventId,
-    long AccountId,
-    [property: RegularExpression("^[0-9a-f]{64}$")] string Hash,
-    DateTime CreatedAt)
+    [property: Description("The last block's id.")] long BlockId,
+    [property: Description("The last transaction's id.")] long TransactionId,
+    [property: Description("The last account event's id.")] long AccountEventId,
+    [property: Description("The id of the last account that was opened.")] long AccountId,
+    [property: RegularExpression("^[0-9a-f]{64}$"), Description("The last block's hash: SHA-256, in hexadecimal digits.")] string Hash,
+    [property: Description("When the last block was written, in UTC, to the microsecond.")] DateTime CreatedAt)
 {
     public static AuditHeadResponse From(AuditHead head) =>
         new(head.BlockId, head.TransactionId, head.AccountEventId, head.AccountId, head.Hash, head.CreatedAt);

@@ -8,15 +8,15 @@ namespace Banking.Api;
 
 /// <summary>A transaction as one of its accounts sees it: a credit raises its balance, a debit lowers it.</summary>
 public sealed record EntryResponse(
-    long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
-    [property: OneOf("credit", "debit")] string Direction,
-    [property: RegularExpression(Money.AnswerPattern)] string Amount,
-    [property: RegularExpression(Money.AnswerPattern)] string BalanceAfter,
-    long CounterpartyAccountId,
-    string? Reference,
-    IReadOnlyDictionary<string, string>? Metadata,
-    DateTime CreatedAt)
+    [property: Description("The transaction's id.")] long TransactionId,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("What the transaction is.")] string Type,
+    [property: OneOf("credit", "debit"), Description("A credit raises this account's balance, a debit lowers it.")] string Direction,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that moved, in the account's currency.")] string Amount,
+    [property: RegularExpression(Money.AnswerPattern), Description("This account's balance right after it.")] string BalanceAfter,
+    [property: Description("The account on the other side.")] long CounterpartyAccountId,
+    [property: Description("The client's own reference; null where it gave none.")] string? Reference,
+    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When it was posted, in UTC, to the microsecond.")] DateTime CreatedAt)
 {
     public static EntryResponse From(Entry entry, Currency currency) => new(
         entry.TransactionId, entry.Type, entry.Direction,
@@ -25,7 +25,13 @@ public sealed record EntryResponse(
 }
 
 /// <summary>A page of an account's entries, newest first. The next cursor asks for the page after it; null on the last one.</summary>
-public sealed record HistoryResponse(long AccountId, IReadOnlyList<EntryResponse> Transactions, string? NextCursor);
+[Example("""
+    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
+    """)]
+public sealed record HistoryResponse(
+    [property: Description("The account's id.")] long AccountId,
+    [property: Description("The transactions of this page, newest first.")] IReadOnlyList<EntryResponse> Transactions,
+    [property: Description("Asks for the next page; null on the last.")] string? NextCursor);
 
 /// <summary>Shows accounts' entries a page at a time.</summary>
 internal static class HistoryEndpoints
@@ -45,9 +51,9 @@ internal static class HistoryEndpoints
             .Answers<HistoryResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> TransactionHistory(
-        [FromQuery(Name = "account_id"), Needed, Id] long? accountId,
-        [FromQuery(Name = "limit"), Limit, Description("Entries a page; 50 where it is left out.")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before.")] string? cursor,
+        [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
+        [FromQuery(Name = "limit"), Limit, Description("Transactions in a page, at most."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"42\"")] string? cursor,
         History history,
         Currencies currencies,
         CancellationToken cancellationToken)

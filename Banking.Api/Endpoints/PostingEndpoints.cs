@@ -6,18 +6,24 @@ using Microsoft.AspNetCore.Mvc;
 namespace Banking.Api;
 
 /// <summary>Money to pay in to an account, or out of it.</summary>
+[Example("""
+    {"account_id":1000,"amount":"10.50","reference":"Cash at counter 3","metadata":{"branch":"Main Street"}}
+    """)]
 public sealed record CashRequest(
-    [property: Needed, Id] long? AccountId,
-    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter))] decimal? Amount,
-    [property: Text(0, 140)] string? Reference = null,
+    [property: Needed, Id, Description("The account's id.")] long? AccountId,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, above zero, in the account's currency.")] decimal? Amount,
+    [property: Text(0, 140), Description("The client's own reference, kept as given.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Money to move from one account to another of the same currency.</summary>
+[Example("""
+    {"from_account_id":1000,"to_account_id":1001,"amount":"25.00","reference":"Invoice 4711"}
+    """)]
 public sealed record TransferRequest(
-    [property: Needed, Id] long? FromAccountId,
-    [property: Needed, Id] long? ToAccountId,
-    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter))] decimal? Amount,
-    [property: Text(0, 140)] string? Reference = null,
+    [property: Needed, Id, Description("The account that pays.")] long? FromAccountId,
+    [property: Needed, Id, Description("The account that is paid; of the same currency.")] long? ToAccountId,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, above zero, in the account's currency.")] decimal? Amount,
+    [property: Text(0, 140), Description("The client's own reference, kept as given.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Moves money: deposits, withdrawals and transfers, all of them postings to the ledger.</summary>

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
@@ -5,18 +6,21 @@ using Microsoft.AspNetCore.Mvc;
 namespace Banking.Api;
 
 /// <summary>A posting that was made. Amounts are decimal strings with the currency's own digits.</summary>
+[Example("""
+    {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
+    """)]
 public sealed record TransactionResponse(
-    long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer)] string Type,
-    long FromAccountId,
-    long ToAccountId,
-    [property: RegularExpression(Money.AnswerPattern)] string Amount,
-    string Currency,
-    [property: RegularExpression(Money.AnswerPattern)] string FromBalanceAfter,
-    [property: RegularExpression(Money.AnswerPattern)] string ToBalanceAfter,
-    string? Reference,
-    IReadOnlyDictionary<string, string>? Metadata,
-    DateTime CreatedAt)
+    [property: Description("The transaction's id: without gaps, in the order of the commits.")] long TransactionId,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("What the transaction is.")] string Type,
+    [property: Description("The account that paid: of a deposit, the currency's settlement account.")] long FromAccountId,
+    [property: Description("The account that was paid: of a withdrawal, the currency's settlement account.")] long ToAccountId,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that moved, in this currency.")] string Amount,
+    [property: Description("The currency of both accounts, a code of ISO 4217.")] string Currency,
+    [property: RegularExpression(Money.AnswerPattern), Description("The paying account's balance right after it.")] string FromBalanceAfter,
+    [property: RegularExpression(Money.AnswerPattern), Description("The paid account's balance right after it.")] string ToBalanceAfter,
+    [property: Description("The client's own reference; null where it gave none.")] string? Reference,
+    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When it was posted, in UTC, to the microsecond.")] DateTime CreatedAt)
 {
     public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies) =>
         From(transaction, await currencies.OfAsync(transaction.Currency));
@@ -41,7 +45,7 @@ internal static class TransactionEndpoints
             .Answers<TransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> GetOneTransaction(
-        [FromQuery(Name = "transaction_id"), Needed, Id] long? transactionId,
+        [FromQuery(Name = "transaction_id"), Needed, Id, Description("The transaction's id."), Example("1")] long? transactionId,
         Transactions transactions,
         Currencies currencies,
         CancellationToken cancellationToken) =>

@@ -12,6 +12,12 @@ public sealed class ServiceOptions
     /// <summary>Serve callers without a token outside Development too.</summary>
     public bool AllowAnonymous { get; init; }
 
+    /// <summary>The origins whose pages may call this service from a browser. None is set: none may.</summary>
+    [RegularExpression(
+        @"^(?:https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[ ,]+|$))+$",
+        ErrorMessage = "origins such as https://bank.example or http://localhost:3000, with commas or spaces between them")]
+    public string? AllowedOrigins { get; init; }
+
     /// <summary>How many requests one caller may make in a second; 0 is any number.</summary>
     [Range(0, 1_000_000)]
     public int RateLimit { get; init; }

@@ -9,7 +9,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-public sealed partial class OpenApiTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
+public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded, TestDatabase database) : IClassFixture<SharedBank>, IClassFixture<GuardedBank>
 {
     private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -21,7 +21,7 @@ public sealed partial class OpenApiTests(SharedBank shared, TestDatabase databas
         var agreed = Path.Combine(Repository.Folder, "Banking.Tests", "Api", "openapi.json");
         var received = Path.Combine(Repository.Folder, "Banking.Tests", "openapi.received.json");
 
-        var description = JsonNode.Parse((await bank.GetAsync("/openapi/v1.json")).Text)!.ToJsonString(Readable) + "\n";
+        var description = JsonNode.Parse((await guarded.App.GetAsync("/openapi/v1.json")).Text)!.ToJsonString(Readable) + "\n";
 
         if (!File.Exists(agreed) || description != await File.ReadAllTextAsync(agreed))
         {
@@ -40,7 +40,7 @@ public sealed partial class OpenApiTests(SharedBank shared, TestDatabase databas
         operations.Should().HaveCount(14);
         foreach (var responses in operations.Select(operation => operation.Value.GetProperty("responses")))
         {
-            responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "401", "403", "500", "503"]);
+            responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "401", "403", "405", "500", "503"]);
             foreach (var response in responses.EnumerateObject().Where(response => !response.Name.StartsWith('2')))
             {
                 var examples = response.Value.GetProperty("content").GetProperty("application/problem+json").GetProperty("examples");
@@ -48,6 +48,119 @@ public sealed partial class OpenApiTests(SharedBank shared, TestDatabase databas
                     example => Problem.KindOf(example.Name).Status.ToString(System.Globalization.CultureInfo.InvariantCulture) == response.Name);
             }
         }
+    }
+
+    [Fact]
+    public async Task Every_parameter_and_every_member_is_described_and_every_parameter_has_an_example()
+    {
+        var description = await DescriptionAsync();
+
+        foreach (var parameter in Operation.In(description).SelectMany(operation => operation.Parameters("query").Concat(operation.Parameters("header"))))
+        {
+            var text = parameter.GetRawText();
+            parameter.TryGetProperty("description", out var words).Should().BeTrue(text);
+            words.GetString().Should().NotBeNullOrWhiteSpace(text);
+            (parameter.TryGetProperty("example", out _) || parameter.TryGetProperty("examples", out _)).Should().BeTrue(text);
+        }
+
+        foreach (var (name, member, schema) in Members(description))
+        {
+            schema.TryGetProperty("description", out var words).Should().BeTrue("{0}.{1} has no description", name, member);
+            words.GetString().Should().NotBeNullOrWhiteSpace();
+            schema.TryGetProperty("type", out _).Should().BeTrue("{0}.{1} has no type", name, member);
+        }
+
+        var tags = description.GetProperty("tags").EnumerateArray().ToDictionary(tag => tag.GetProperty("name").GetString()!, tag => tag.GetProperty("description").GetString());
+        tags.Values.Should().OnlyContain(words => !string.IsNullOrWhiteSpace(words));
+        Operation.In(description).SelectMany(operation => operation.Description.GetProperty("tags").EnumerateArray().Select(tag => tag.GetString()!))
+            .Distinct().Should().BeEquivalentTo(tags.Keys);
+    }
+
+    [Fact]
+    public async Task No_amount_is_a_number_so_that_no_generator_makes_a_binary_float_of_it()
+    {
+        var description = await DescriptionAsync();
+
+        foreach (var (name, member, schema) in Members(description))
+        {
+            JsonSchema.TypesOf(schema).Should().NotContain("number", "{0}.{1} would be a float", name, member);
+        }
+
+        string[] amounts = ["CashRequest.amount", "TransferRequest.amount", "CreateAccountRequest.initial_deposit", "CreateAccountRequest.overdraft_limit", "ChangeAccountRequest.overdraft_limit"];
+        foreach (var (name, member, schema) in Members(description).Where(member => amounts.Contains($"{member.Name}.{member.Member}")))
+        {
+            JsonSchema.TypesOf(schema).Should().Equal("string");
+            schema.GetProperty("pattern").GetString().Should().Be(Money.RequestPattern, "{0}.{1}", name, member);
+            schema.GetProperty("description").GetString().Should().Contain("A JSON number is accepted too.");
+        }
+    }
+
+    [Fact]
+    public async Task Requests_are_closed_and_have_one_type_a_member_and_limits_their_default()
+    {
+        var description = await DescriptionAsync();
+
+        var requests = Operation.In(description).Where(operation => operation.RequestSchema is not null).ToList();
+        requests.Should().NotBeEmpty();
+        foreach (var schema in requests.Select(operation => new JsonSchema(description).Resolve(operation.RequestSchema!.Value)))
+        {
+            schema.GetProperty("additionalProperties").ValueKind.Should().Be(JsonValueKind.False);
+            schema.GetProperty("properties").EnumerateObject().Should().OnlyContain(
+                member => JsonSchema.TypesOf(member.Value).Count == 1, "an optional member is left out");
+            if (schema.GetProperty("properties").TryGetProperty("metadata", out var metadata))
+            {
+                metadata.GetProperty("additionalProperties").GetProperty("maxLength").GetInt32().Should().Be(MetadataAttribute.LongestValue);
+            }
+        }
+
+        var limits = Operation.In(description).SelectMany(operation => operation.Parameters("query")).Where(parameter => parameter.GetProperty("name").GetString() == "limit").ToList();
+        limits.Should().NotBeEmpty().And.OnlyContain(limit => limit.GetProperty("schema").GetProperty("default").GetInt32() == LimitAttribute.Default);
+    }
+
+    [Fact]
+    public async Task Answers_are_open_so_that_a_later_member_word_or_code_breaks_no_client()
+    {
+        var description = await DescriptionAsync();
+
+        var answers = description.GetProperty("components").GetProperty("schemas").EnumerateObject()
+            .Where(schema => !schema.Name.EndsWith("Request", StringComparison.Ordinal)).Select(schema => schema.Value).ToList();
+        answers.Should().NotBeEmpty();
+        foreach (var answer in answers)
+        {
+            (answer.TryGetProperty("additionalProperties", out var more) && more.ValueKind == JsonValueKind.False).Should().BeFalse(answer.GetRawText());
+            answer.GetProperty("properties").EnumerateObject().Should().NotContain(member => member.Value.GetRawText().Contains("\"enum\""));
+        }
+
+        var problem = description.GetProperty("components").GetProperty("schemas").GetProperty("Problem");
+        problem.GetProperty("additionalProperties").EnumerateObject().Should().BeEmpty();
+        problem.GetProperty("properties").GetProperty("detail").GetProperty("x-ms-primary-error-message").GetBoolean().Should().BeTrue();
+        var code = problem.GetProperty("properties").GetProperty("code");
+        code.GetProperty("x-extensible-enum").EnumerateArray().Select(known => known.GetString()).Should().Equal(Problem.Kinds.Select(kind => kind.Code));
+        code.GetProperty("description").GetString().Should().ContainAll(Problem.Kinds.Select(kind => $"`{kind.Code}`"));
+    }
+
+    [Fact]
+    public async Task Operations_have_names_for_methods_and_snippets_have_a_host()
+    {
+        var description = await DescriptionAsync();
+
+        Operation.In(description).Select(operation => operation.Description.GetProperty("operationId").GetString()).Should().BeEquivalentTo(
+            "createAccount", "getOneAccount", "listAccounts", "changeAccount", "freezeAccount", "unfreezeAccount", "closeAccount", "accountEvents",
+            "deposit", "withdraw", "transaction", "transactionHistory", "getOneTransaction", "auditHead");
+        description.GetProperty("servers").EnumerateArray().Select(server => server.GetProperty("url").GetString()).Should().Equal("/");
+        description.GetProperty("info").EnumerateObject().Select(member => member.Name).Should().Contain(["license", "contact"]);
+    }
+
+    [Fact]
+    public async Task Tokens_are_described_only_where_the_service_asks_for_them()
+    {
+        var open = (await bank.GetAsync("/openapi/v1.json")).Text;
+        var closed = await DescriptionAsync();
+
+        open.Should().NotContain("\"security\"").And.NotContain("\"securitySchemes\"");
+        Operation.In(closed).Should().OnlyContain(operation => operation.Description.GetProperty("security").GetArrayLength() == 1);
+        (await bank.GetAsync("/scalar/")).Text.Should().NotContain("preferredSecurityScheme");
+        (await guarded.App.GetAsync("/scalar/")).Text.Should().Contain("preferredSecurityScheme");
     }
 
     [Fact]
@@ -82,7 +195,15 @@ public sealed partial class OpenApiTests(SharedBank shared, TestDatabase databas
         var scripts = ScriptSource().Matches(page.Text).Select(match => match.Groups[1].Value).ToList();
         scripts.Should().NotBeEmpty().And.OnlyContain(script => !script.Contains("//", StringComparison.Ordinal));
         page.Text.Should().NotContain("https://");
+        page.Text.Should().Contain(".darklight-reference a { display: none }", "this links to Scalar's site").And.Contain("developer.mozilla.org").And.Contain("pointer-events: none").And.Contain("\"hideClientButton\":true");
     }
+
+    private async Task<JsonElement> DescriptionAsync() => (await guarded.App.GetAsync("/openapi/v1.json")).Body;
+
+    private static IEnumerable<(string Name, string Member, JsonElement Schema)> Members(JsonElement description) =>
+        from schema in description.GetProperty("components").GetProperty("schemas").EnumerateObject()
+        from member in schema.Value.GetProperty("properties").EnumerateObject()
+        select (schema.Name, member.Name, member.Value);
 
     [GeneratedRegex("<script[^>]*src=\"([^\"]*)\"")]
     private static partial Regex ScriptSource();

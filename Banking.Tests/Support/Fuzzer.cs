@@ -195,20 +195,20 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
                 members.RemoveAll(member => member.Name == gone);
                 return $"no {gone}";
             default:
-                members[place] = (name, One(BadValues(schema.GetProperty("properties").GetProperty(name))));
+                members[place] = (name, One(BadValues(schema.GetProperty("properties").GetProperty(name), required.Contains(name))));
                 return $"a bad {name}";
         }
     }
 
-    private List<string> BadValues(JsonElement schema)
+    private List<string> BadValues(JsonElement schema, bool isRequired)
     {
-        var types = JsonSchema.TypesOf(schema);
+        var (types, isMoney) = (JsonSchema.TypesOf(schema), schema.TryGetProperty("pattern", out _));
         List<string> bad = ["[]", "true", "[[]]", "tru", "'a'", "NaN", "Infinity", "\"a", "{\"a\":{\"a\":1}}"];
-        bad.AddRange(types.Contains("null") ? [] : ["null"]);
+        bad.AddRange(isRequired ? ["null"] : []); // what may be left out may be null, too
         bad.AddRange(types.Contains("string") ? ["\"a\\u0000b\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"a\nb\""] : ["\"1000\"", "\"\""]);
         bad.AddRange(types.Contains("object") ? ["{\"k\":1}", "{\"k\":null}", "{\"k\":\"v\",\"k\":\"v\"}", "{\"\":\"v\"}"] : ["{}"]);
-        bad.AddRange(types.Contains("number") || types.Contains("integer") ? [] : ["1", "-1.5e300"]);
-        bad.AddRange(schema.TryGetProperty("pattern", out _) ? BadMoney : []);
+        bad.AddRange(isMoney || types.Contains("integer") ? [] : ["1", "-1.5e300"]); // money may be a number, though it is described as a string
+        bad.AddRange(isMoney ? BadMoney : []);
         bad.AddRange(schema.TryGetProperty("enum", out _) ? ["\"nothing\"", "\"ALL\"", "\"\"", "\"all \""] : []);
         if (types.Contains("integer"))
         {
@@ -276,15 +276,15 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         [
             .. schema.GetProperty("properties").EnumerateObject()
                 .Where(member => required.Contains(member.Name) || random.Next(2) == 0)
-                .Select(member => (member.Name, Value(member.Name, member.Value)))
+                .Select(member => (member.Name, Value(member.Name, member.Value, required.Contains(member.Name))))
                 .OrderBy(_ => random.Next()),
         ];
     }
 
-    private string Value(string name, JsonElement schema)
+    private string Value(string name, JsonElement schema, bool isRequired)
     {
         var types = JsonSchema.TypesOf(schema);
-        return types.Contains("null") && random.Next(20) == 0 ? "null"
+        return !isRequired && random.Next(20) == 0 ? "null"
             : types.Contains("integer") ? AnId()
             : name == "currency" ? One(["\"USD\"", "\"USD\"", "\"JPY\"", "\"KWD\"", "\"CLF\""])
             : schema.TryGetProperty("pattern", out _) ? One(GoodMoney)

@@ -1,0 +1,26 @@
+using Microsoft.AspNetCore.Cors.Infrastructure;
+
+namespace Banking.Api;
+
+/// <summary>Lets pages of other origins call the service, where <see cref="ServiceOptions.AllowedOrigins"/> names them. Without it no browser does.</summary>
+internal static class AllowedOrigins
+{
+    public static void AddAllowedOrigins(this IServiceCollection services)
+    {
+        services.AddCors();
+        services.AddOptions<CorsOptions>().Configure<ServiceOptions>((cors, settings) => cors.AddDefaultPolicy(policy => policy
+            .WithOrigins((settings.AllowedOrigins ?? "").Split([' ', ','], StringSplitOptions.RemoveEmptyEntries))
+            .WithMethods("GET", "POST")
+            .WithHeaders("Authorization", "Content-Type", Idempotency.Header, "traceparent", "tracestate")
+            .WithExposedHeaders("Location", "Retry-After", "WWW-Authenticate", Idempotency.ReplayedHeader)
+            .SetPreflightMaxAge(TimeSpan.FromMinutes(10))));
+    }
+
+    public static void UseAllowedOrigins(this WebApplication app)
+    {
+        if (!string.IsNullOrEmpty(app.Configuration[$"Banking:{nameof(ServiceOptions.AllowedOrigins)}"]))
+        {
+            app.UseCors();
+        }
+    }
+}
