@@ -21,6 +21,7 @@ builder.AddObservability();
 
 var app = builder.Build();
 
+app.UseTraceResponse();
 app.UseRequestLines();
 app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
@@ -38,6 +39,7 @@ api.MapAccountManagement();
 api.MapAccountEvents();
 api.MapPostings();
 api.MapTransactions();
+api.MapRequests();
 api.MapHistory();
 api.MapAudit();
 

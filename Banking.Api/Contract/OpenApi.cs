@@ -66,6 +66,7 @@ internal static class OpenApi
                 Amounts are decimals, never floats: send a string or a number, get a string with the currency's own digits.
                 Send an `Idempotency-Key` with every POST and a retry is done once, whatever happened to the first answer.
                 Every refusal is an RFC 9457 problem document with a stable `code`.
+                Every answer names its trace in the header `traceresponse` (W3C Trace Context: `00-<trace id>-<span id>-<flags>`); quote it when you ask about an answer.
                 """,
         };
         document.Servers = [];
@@ -143,6 +144,7 @@ internal static class OpenApi
             ["status"] = kind.Status,
             ["detail"] = kind.Code == "validation_failed" ? "amount must be above zero." : $"{kind.Title}.",
             ["code"] = kind.Code,
+            ["trace_id"] = "0af7651916cd43dd8448eb211c80319c",
         };
         if (kind.Code == "validation_failed")
         {
@@ -229,6 +231,9 @@ internal static class OpenApi
         [typeof(AccountResponse)] = """
             {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
             """,
+        [typeof(CreateAccountResponse)] = """
+            {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","transaction_id":41}
+            """,
         [typeof(AccountListResponse)] = """
             {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
             """,
@@ -237,6 +242,9 @@ internal static class OpenApi
             """,
         [typeof(TransactionResponse)] = """
             {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
+            """,
+        [typeof(RequestResponse)] = """
+            {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"account":null}
             """,
         [typeof(AuditHeadResponse)] = """
             {"block_id":40,"transaction_id":42,"account_event_id":7,"account_id":1003,"hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","created_at":"2026-01-02T03:04:05.678901Z"}

@@ -40,6 +40,30 @@ public sealed record AccountResponse(
     }
 }
 
+/// <summary>The account that was opened, as <see cref="AccountResponse"/> shows it, and the transaction of its initial deposit: null without one.</summary>
+public sealed record CreateAccountResponse(
+    long AccountId,
+    string OwnerName,
+    string Currency,
+    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed)] string Status,
+    [property: RegularExpression(Money.AnswerPattern)] string Balance,
+    [property: RegularExpression(Money.AnswerPattern)] string Held,
+    [property: RegularExpression(Money.AnswerPattern)] string Available,
+    [property: RegularExpression(Money.AnswerPattern)] string OverdraftLimit,
+    string? Reference,
+    IReadOnlyDictionary<string, string>? Metadata,
+    DateTime CreatedAt,
+    [property: Description("The transaction of the initial deposit; null without one.")] long? TransactionId)
+{
+    public static async ValueTask<CreateAccountResponse> FromAsync(OpenedAccount opened, Currencies currencies)
+    {
+        var account = await AccountResponse.FromAsync(opened.Account, currencies);
+        return new(
+            account.AccountId, account.OwnerName, account.Currency, account.Status, account.Balance, account.Held, account.Available,
+            account.OverdraftLimit, account.Reference, account.Metadata, account.CreatedAt, opened.Deposit?.TransactionId);
+    }
+}
+
 /// <summary>A page of accounts by id. The next cursor asks for the page after it; null on the last one.</summary>
 public sealed record AccountListResponse(IReadOnlyList<AccountResponse> Accounts, string? NextCursor)
 {
@@ -66,7 +90,7 @@ internal static class AccountEndpoints
             .WithSummary("Open an account")
             .WithDescription("An initial deposit is posted in the same transaction: both or neither.")
             .Needs(Scope.AccountsWrite)
-            .AnswersOfLedger<AccountResponse>(201, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded);
+            .AnswersOfLedger<CreateAccountResponse>(201, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded);
         api.MapGet("/get_one_account", GetOneAccount)
             .WithName("get_one_account")
             .WithTags("Accounts")
@@ -101,7 +125,8 @@ internal static class AccountEndpoints
             Caller.RequestOf(context, idempotencyKey), RequestHash.Of("create_account", request), request.OwnerName!, currency,
             request.InitialDeposit ?? 0, request.OverdraftLimit ?? 0, request.Reference, Metadata.Write(request.Metadata)));
         return await decision.ToAnswerAsync(
-            context, account => AccountResponse.FromAsync(account, currencies), account => $"/api/get_one_account?account_id={account.AccountId}");
+            context, opened => CreateAccountResponse.FromAsync(opened, currencies),
+            opened => $"/api/get_one_account?account_id={opened.Account.AccountId}");
     }
 
     private static async Task<IResult> GetOneAccount(

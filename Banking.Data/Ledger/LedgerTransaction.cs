@@ -307,12 +307,12 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 Event: null));
         foreach (var row in events)
         {
-            // An opening's deposit comes after its event.
             var id = new RequestId(row.ClientId, row.IdempotencyKey);
             var deposit = recorded.GetValueOrDefault(id)?.Transaction;
-            recorded[id] = new(deposit, new(row.RequestHash, new(
-                row.AccountId, row.OwnerName, row.Currency, row.StatusAfter, row.BalanceAfter + (deposit?.Amount ?? 0), row.HeldAfter,
-                row.OverdraftLimitAfter, row.Reference, row.Metadata, row.CreatedAt)));
+            var account = new Account(
+                row.AccountId, row.OwnerName, row.Currency, row.StatusAfter, row.BalanceAfter, row.HeldAfter, row.OverdraftLimitAfter,
+                row.Reference, row.Metadata, row.CreatedAt);
+            recorded[id] = new(deposit, new(row.RequestHash, OpenedAccount.AfterDeposit(account, deposit)));
         }
 
         return recorded;
@@ -359,9 +359,9 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 event_held = events.Select(row => row.Event.HeldAfter).ToArray(),
                 event_balances = events.Select(row => row.Event.BalanceAfter).ToArray(),
                 event_transaction_ids = events.Select(row => row.Event.AfterTransactionId).ToArray(),
-                event_client_ids = events.Select(row => row.Request.Id.ClientId).ToArray(),
-                event_keys = events.Select(row => row.Request.Id.Key).ToArray(),
-                event_hashes = events.Select(row => row.Request.RequestHash).ToArray(),
+                event_client_ids = events.Select(row => row.Id.ClientId).ToArray(),
+                event_keys = events.Select(row => row.Id.Key).ToArray(),
+                event_hashes = events.Select(row => row.RequestHash).ToArray(),
                 event_reasons = events.Select(row => row.Event.Reason).ToArray(),
                 moved_ids = moved.Select(account => account.AccountId).ToArray(),
                 moved_balances = moved.Select(account => account.State.Balance).ToArray(),

@@ -37,7 +37,7 @@ public sealed partial class OpenApiTests(SharedBank shared, TestDatabase databas
 
         description.GetProperty("openapi").GetString().Should().StartWith("3.1");
         var operations = description.GetProperty("paths").EnumerateObject().SelectMany(path => path.Value.EnumerateObject()).ToList();
-        operations.Should().HaveCount(14);
+        operations.Should().HaveCount(15);
         foreach (var responses in operations.Select(operation => operation.Value.GetProperty("responses")))
         {
             responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "401", "403", "500", "503"]);
