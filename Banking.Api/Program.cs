@@ -22,6 +22,7 @@ builder.AddObservability();
 
 var app = builder.Build();
 
+app.UseTraceResponse();
 app.UseRequestLines();
 app.UseNoStore();
 app.UseHeadAsGet();
@@ -41,6 +42,7 @@ api.MapAccountManagement();
 api.MapAccountEvents();
 api.MapPostings();
 api.MapTransactions();
+api.MapRequests();
 api.MapHistory();
 api.MapAudit();
 

@@ -30,21 +30,21 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
 
     private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
     {
-        LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path);
+        LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path, Observability.TraceId);
         return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer; nothing was done. Retry later.");
     }
 
     private ProblemResult Fault(Exception exception, HttpContext context)
     {
-        LogFault(exception, context.Request.Method, context.Request.Path);
+        LogFault(exception, context.Request.Method, context.Request.Path, Observability.TraceId);
         return Problem.Of(500, context.Request);
     }
 
-    [LoggerMessage(LogLevel.Warning, "{Method} {Path} was answered with 503: the database did not answer. The client may try again.")]
-    private partial void LogDatabaseUnavailable(Exception exception, string method, string path);
+    [LoggerMessage(LogLevel.Warning, "{Method} {Path} was answered with 503: the database did not answer. The client may try again. Trace {TraceId}")]
+    private partial void LogDatabaseUnavailable(Exception exception, string method, string path, string traceId);
 
-    [LoggerMessage(LogLevel.Error, "{Method} {Path} was answered with 500: a fault of this service that needs a look.")]
-    private partial void LogFault(Exception exception, string method, string path);
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} was answered with 500: a fault of this service that needs a look. Trace {TraceId}")]
+    private partial void LogFault(Exception exception, string method, string path, string traceId);
 }
 
 /// <summary>Gives the framework's own problem documents (its validation's) the form of ours.</summary>
@@ -55,12 +55,12 @@ internal sealed class ValidationProblems : IProblemDetailsWriter
     public async ValueTask WriteAsync(ProblemDetailsContext context)
     {
         var answer = context.ProblemDetails is HttpValidationProblemDetails invalid
-            ? Problem.Invalid(invalid.Errors.ToDictionary(error => WireNameOf(error.Key), error => error.Value))
+            ? Problem.Invalid(invalid.Errors.ToDictionary(error => WireNameOf(error.Key, context.HttpContext), error => error.Value))
             : Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request);
         await answer.ExecuteAsync(context.HttpContext);
     }
 
     /// <summary>The name that the client knows: the framework's errors come under those of C#.</summary>
-    private static string WireNameOf(string name) =>
-        name == Idempotency.ParameterName ? Idempotency.Header : JsonNamingPolicy.SnakeCaseLower.ConvertName(name);
+    private static string WireNameOf(string name, HttpContext context) =>
+        name == Idempotency.ParameterName && HttpMethods.IsPost(context.Request.Method) ? Idempotency.Header : JsonNamingPolicy.SnakeCaseLower.ConvertName(name);
 }

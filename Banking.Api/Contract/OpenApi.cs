@@ -99,6 +99,7 @@ internal static class OpenApi
                 Send an `Idempotency-Key` with every POST and a retry is done once, whatever happened to the first answer.
                 Every refusal is an RFC 9457 problem document with a stable `code`.
                 New calls, members, codes and words may be added at any time: ignore what you do not know.
+                Every answer names its trace in the header `traceresponse` (W3C Trace Context: `00-<trace id>-<span id>-<flags>`); quote it when you ask about an answer.
                 """,
             // Placeholders, for the release to fill.
             License = new() { Name = "To be named by the release", Identifier = "LicenseRef-Core-Banking" },
@@ -267,7 +268,7 @@ internal static class OpenApi
 
     private static void Exemplify(OpenApiParameter parameter, IEnumerable<Attribute> attributes, string call)
     {
-        if (attributes.OfType<KeyAttribute>().Any())
+        if (attributes.OfType<KeyAttribute>().Any() && !attributes.OfType<ExampleAttribute>().Any())
         {
             parameter.Example = $"{call}-4711"; // of this call's own: the docs page sends it with each
         }
@@ -301,6 +302,7 @@ internal static class OpenApi
             ["status"] = kind.Status,
             ["detail"] = kind.Code == "validation_failed" ? "amount must be above zero." : $"{kind.Title}.",
             ["code"] = kind.Code,
+            ["trace_id"] = "0af7651916cd43dd8448eb211c80319c",
         };
         if (kind.Code == "validation_failed")
         {

@@ -14,6 +14,7 @@ public sealed record Problem(
     [property: Description("The HTTP status.")] int Status,
     [property: Description("What is wrong with this request, for people.")] string Detail,
     [property: Description("The kind of problem, for programs: decide by it, and treat one you do not know by its status.")] string Code,
+    [property: Description("The request's id in the log and the traces of the service. Quote it when you ask about this answer.")] string TraceId,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("What is wrong, by field, header or parameter.")]
     IReadOnlyDictionary<string, string[]>? Errors = null)
 {
@@ -66,11 +67,8 @@ public sealed record Problem(
         return new(CodeOf(refusal), status, meaning.Title, meaning.RetryAfter == 0 ? null : meaning.RetryAfter);
     }
 
-    public static ProblemResult Of(string code, string detail, IReadOnlyDictionary<string, string[]>? errors = null)
-    {
-        var kind = KindOf(code);
-        return new(kind, new Problem(TypeOf(code), kind.Title, kind.Status, detail, code, errors));
-    }
+    public static ProblemResult Of(string code, string detail, IReadOnlyDictionary<string, string[]>? errors = null) =>
+        new(KindOf(code), detail, errors);
 
     /// <summary>A request whose fields break the rules that stand beside their names.</summary>
     public static ProblemResult Invalid(IReadOnlyDictionary<string, string[]> errors) =>
@@ -86,27 +84,29 @@ public sealed record Problem(
         408 => Of("request_timeout", "The body arrived too slowly; nothing was done. Send it faster."),
         413 => Of("payload_too_large", $"A body may have at most {request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes."),
         415 => Of("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json."),
-        >= 500 => Of("internal_error", "The fault is ours and is in our log. Retry with the same Idempotency-Key; the request is applied at most once."),
+        >= 500 => Of("internal_error", "The fault is ours and is in our log. Quote trace_id when you report it. Retry with the same Idempotency-Key; it is applied at most once."),
         _ => Of("validation_failed", "The request can't be read."),
     };
 }
 
 /// <summary>Answers with a problem document, whatever the client says it accepts.</summary>
-public sealed class ProblemResult(Problem.Kind kind, Problem problem) : IResult, IStatusCodeHttpResult
+public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDictionary<string, string[]>? errors) : IResult, IStatusCodeHttpResult
 {
     public int? StatusCode => kind.Status;
 
-    public string Detail => problem.Detail;
+    public string Detail => detail;
 
     public Task ExecuteAsync(HttpContext httpContext)
     {
         Observability.Refused(httpContext, kind.Code);
+        Observability.NameTrace(httpContext.Response); // again, as an exception clears the headers
         httpContext.Response.StatusCode = kind.Status;
         if (kind.RetryAfter is { } seconds)
         {
             httpContext.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         }
 
+        var problem = new Problem(Problem.TypeOf(kind.Code), kind.Title, kind.Status, detail, kind.Code, Observability.TraceId, errors);
         return httpContext.Response.WriteAsJsonAsync(problem, options: null, Problem.ContentType);
     }
 }

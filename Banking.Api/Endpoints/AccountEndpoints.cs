@@ -47,6 +47,34 @@ public sealed record AccountResponse(
     }
 }
 
+/// <summary>The account that was opened, as <see cref="AccountResponse"/> shows it, and the transaction of its initial deposit: null without one.</summary>
+[Example("""
+    {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","transaction_id":41}
+    """)]
+public sealed record CreateAccountResponse(
+    [property: Description("The account's id. Below 1000 it is a settlement account: the numeric code of its currency.")] long AccountId,
+    [property: Description("The name of the account's owner, as it is now.")] string OwnerName,
+    [property: Description("The account's currency, a code of ISO 4217.")] string Currency,
+    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
+        Description("Which postings the account takes: all, only credits, or none.")] string Status,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money on the account, in its currency.")] string Balance,
+    [property: RegularExpression(Money.AnswerPattern), Description("The part of the balance that pending holds reserve.")] string Held,
+    [property: RegularExpression(Money.AnswerPattern), Description("What can be paid out: balance - held + overdraft_limit.")] string Available,
+    [property: RegularExpression(Money.AnswerPattern), Description("How far below zero the balance may fall.")] string OverdraftLimit,
+    [property: Description("The client's own name for the account; null where it gave none.")] string? Reference,
+    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When the account was opened, in UTC, to the microsecond.")] DateTime CreatedAt,
+    [property: Description("The transaction of the initial deposit; null without one.")] long? TransactionId)
+{
+    public static async ValueTask<CreateAccountResponse> FromAsync(OpenedAccount opened, Currencies currencies)
+    {
+        var account = await AccountResponse.FromAsync(opened.Account, currencies);
+        return new(
+            account.AccountId, account.OwnerName, account.Currency, account.Status, account.Balance, account.Held, account.Available,
+            account.OverdraftLimit, account.Reference, account.Metadata, account.CreatedAt, opened.Deposit?.TransactionId);
+    }
+}
+
 /// <summary>A page of accounts by id. The next cursor asks for the page after it; null on the last one.</summary>
 [Example("""
     {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
@@ -78,7 +106,7 @@ internal static class AccountEndpoints
             .WithSummary("Open an account")
             .WithDescription("An initial deposit is posted in the same transaction: both or neither.")
             .Needs(Scope.AccountsWrite)
-            .AnswersOfLedger<AccountResponse>(201, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded);
+            .AnswersOfLedger<CreateAccountResponse>(201, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded);
         api.MapGet("/get_one_account", GetOneAccount)
             .WithName("get_one_account")
             .WithTags("Accounts")
@@ -113,7 +141,8 @@ internal static class AccountEndpoints
             Caller.RequestOf(context, idempotencyKey), RequestHash.Of("create_account", request), request.OwnerName!, currency,
             request.InitialDeposit ?? 0, request.OverdraftLimit ?? 0, request.Reference, Metadata.Write(request.Metadata)));
         return await decision.ToAnswerAsync(
-            context, account => AccountResponse.FromAsync(account, currencies), account => $"/api/get_one_account?account_id={account.AccountId}");
+            context, opened => CreateAccountResponse.FromAsync(opened, currencies),
+            opened => $"/api/get_one_account?account_id={opened.Account.AccountId}");
     }
 
     private static async Task<IResult> GetOneAccount(

@@ -12,7 +12,7 @@ internal static class AllowedOrigins
             .WithOrigins((settings.AllowedOrigins ?? "").Split([' ', ','], StringSplitOptions.RemoveEmptyEntries))
             .WithMethods("GET", "POST")
             .WithHeaders("Authorization", "Content-Type", Idempotency.Header, "traceparent", "tracestate")
-            .WithExposedHeaders("Location", "Retry-After", "WWW-Authenticate", Idempotency.ReplayedHeader)
+            .WithExposedHeaders("Location", "Retry-After", "WWW-Authenticate", Idempotency.ReplayedHeader, Observability.TraceResponse)
             .SetPreflightMaxAge(TimeSpan.FromMinutes(10))));
     }
 

@@ -24,6 +24,7 @@ internal static partial class Hosting
         services.AddSingleton<AccountList>();
         services.AddSingleton<AccountEvents>();
         services.AddSingleton<Transactions>();
+        services.AddSingleton<Requests>();
         services.AddSingleton<History>();
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<Ledger>();

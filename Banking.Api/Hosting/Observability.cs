@@ -26,6 +26,9 @@ internal sealed class RequestLine
 /// </summary>
 internal static partial class Observability
 {
+    // traceresponse, a draft of the W3C's Trace Context, has the form of traceparent and names trace and span; Request-Id has no standard form.
+    public const string TraceResponse = "traceresponse";
+
     private static readonly Counter<long> Refusals = Telemetry.Meter.CreateCounter<long>(
         "banking.refusals", "{request}", "Requests that were answered with a problem document, by its code.");
 
@@ -65,6 +68,37 @@ internal static partial class Observability
 
     public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics").DisableHttpMetrics();
 
+    /// <summary>The trace of the request at hand, as its line in the log has it.</summary>
+    public static string TraceId => Activity.Current!.TraceId.ToHexString();
+
+    /// <summary>Names the trace of every answer in a header.</summary>
+    public static void UseTraceResponse(this WebApplication app) => app.Use((context, next) =>
+    {
+        // ASP.NET starts an activity for its log, or for a collector. With neither, nobody else has.
+        if (Activity.Current is null)
+        {
+            return InTraceAsync(context, next);
+        }
+
+        NameTrace(context.Response);
+        return next(context);
+    });
+
+    public static void NameTrace(HttpResponse response) => response.Headers[TraceResponse] = Activity.Current!.Id;
+
+    private static async Task InTraceAsync(HttpContext context, RequestDelegate next)
+    {
+        using var trace = new Activity("request");
+        if (ActivityContext.TryParse(context.Request.Headers.TraceParent, traceState: null, out var caller))
+        {
+            trace.SetParentId(caller.TraceId, caller.SpanId, caller.TraceFlags);
+        }
+
+        trace.Start();
+        NameTrace(context.Response);
+        await next(context);
+    }
+
     /// <summary>Counts a refusal by its code, and notes it for the request's line.</summary>
     public static void Refused(HttpContext context, string code)
     {
@@ -97,7 +131,7 @@ internal static partial class Observability
 
             // A path that is no call of ours, or a method of its own making, is the client's text, and stays out of the log.
             var method = HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsPost(context.Request.Method) ? context.Request.Method : "another";
-            var (status, trace) = (context.Response.StatusCode, Activity.Current?.TraceId.ToString());
+            var (status, trace) = (context.Response.StatusCode, TraceId);
             var milliseconds = Math.Round(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 1);
             if (line.Code is { } code)
             {
@@ -117,14 +151,14 @@ internal static partial class Observability
     private static bool IsQuiet(PathString path) => path.StartsWithSegments("/health") || path.StartsWithSegments("/metrics");
 
     [LoggerMessage(LogLevel.Information, "{Method} {Call} {Status} {Code} in {Milliseconds} ms, trace {TraceId}")]
-    private static partial void LogRefused(ILogger logger, string method, string call, int status, string code, double milliseconds, string? traceId);
+    private static partial void LogRefused(ILogger logger, string method, string call, int status, string code, double milliseconds, string traceId);
 
     [LoggerMessage(LogLevel.Information, "{Method} {Call} {Status} transaction {TransactionId} in {Milliseconds} ms, trace {TraceId}")]
     private static partial void LogPosted(
-        ILogger logger, string method, string call, int status, long transactionId, double milliseconds, string? traceId);
+        ILogger logger, string method, string call, int status, long transactionId, double milliseconds, string traceId);
 
     [LoggerMessage(LogLevel.Information, "{Method} {Call} {Status} in {Milliseconds} ms, trace {TraceId}")]
-    private static partial void LogAnswered(ILogger logger, string method, string call, int status, double milliseconds, string? traceId);
+    private static partial void LogAnswered(ILogger logger, string method, string call, int status, double milliseconds, string traceId);
 }
 
 /// <summary>

@@ -44,7 +44,7 @@ public abstract record AccountRequest(RequestId Id, byte[] RequestHash, string? 
     internal sealed override Recorded Record(Account result) => new(Transaction: null, new(RequestHash, result));
 
     internal sealed override Account? Replay(Recorded earlier) =>
-        earlier.Event is { } recorded && recorded.RequestHash.AsSpan().SequenceEqual(RequestHash) ? recorded.Account : null;
+        earlier.Event is { } recorded && recorded.IsOf(RequestHash) ? recorded.Account : null;
 }
 
 /// <summary>What becomes of a request: it is done, it is refused, or it waits for an account that another session has locked.</summary>
@@ -62,7 +62,10 @@ public sealed record Decision<T>(T? Result, Refused? Refused = null, bool Replay
 internal sealed record Recorded(Transaction? Transaction, RecordedEvent? Event);
 
 /// <summary>An event of an account by its request, and the account as it left it.</summary>
-internal sealed record RecordedEvent(byte[] RequestHash, Account Account);
+internal sealed record RecordedEvent(byte[] RequestHash, Account Account)
+{
+    public bool IsOf(byte[] requestHash) => RequestHash.AsSpan().SequenceEqual(requestHash);
+}
 
 /// <summary>The rows that a batch needs locked.</summary>
 internal sealed class LockSet

@@ -198,12 +198,12 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 Event: null));
         foreach (var row in events)
         {
-            // An opening's deposit comes after its event.
             var id = new RequestId(row.ClientId, row.IdempotencyKey);
             var deposit = recorded.GetValueOrDefault(id)?.Transaction;
-            recorded[id] = new(deposit, new(row.RequestHash, new(
-                row.AccountId, row.OwnerName, row.Currency, row.StatusAfter, row.BalanceAfter + (deposit?.Amount ?? 0), row.HeldAfter,
-                row.OverdraftLimitAfter, row.Reference, row.Metadata, row.CreatedAt)));
+            var account = new Account(
+                row.AccountId, row.OwnerName, row.Currency, row.StatusAfter, row.BalanceAfter, row.HeldAfter, row.OverdraftLimitAfter,
+                row.Reference, row.Metadata, row.CreatedAt);
+            recorded[id] = new(deposit, new(row.RequestHash, OpenedAccount.AfterDeposit(account, deposit)));
         }
 
         return recorded;

@@ -55,7 +55,7 @@ internal sealed class LockedBook(
 
     public List<(RequestId Id, Transaction Transaction)> Transactions { get; } = [];
 
-    public List<(AccountRequest Request, AccountEvent Event)> Events { get; } = [];
+    public List<(RequestId Id, byte[] RequestHash, AccountEvent Event)> Events { get; } = [];
 
     public List<LockedAccount> Opened { get; } = [];
 
@@ -174,17 +174,14 @@ internal sealed class LockedBook(
             new(request.Reference, request.Metadata, head.Now));
         accounts.Add(account.AccountId, account);
         Opened.Add(account);
-        Record(request, AccountEventType.Opened, account, account.State);
+        Record(request.Id, request.RequestHash, reason: null, AccountEventType.Opened, account, account.State);
         return account;
     }
 
     /// <summary>Gives an account its new state, and adds the event to its log.</summary>
     public Account Record(AccountRequest request, string type, LockedAccount account, AccountState after)
     {
-        Set(account, after);
-        Events.Add((request, new(
-            LastAccountEventId + 1, type, account.AccountId, HoldId: null, Amount: null, after.Status, after.OverdraftLimit,
-            after.Held, after.Balance, LastTransactionId, request.Id.ClientId, request.Reason, head.Now)));
+        Record(request.Id, request.RequestHash, request.Reason, type, account, after);
         return account.ToAccount();
     }
 
@@ -233,6 +230,14 @@ internal sealed class LockedBook(
         AccountStatus.DebitsBlocked when isDebit => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen for debits: it takes money in, but pays none out."),
         _ => null,
     };
+
+    private void Record(RequestId id, byte[] requestHash, string? reason, string type, LockedAccount account, AccountState after)
+    {
+        Set(account, after);
+        Events.Add((id, requestHash, new(
+            LastAccountEventId + 1, type, account.AccountId, HoldId: null, Amount: null, after.Status, after.OverdraftLimit,
+            after.Held, after.Balance, LastTransactionId, id.ClientId, reason, head.Now)));
+    }
 
     private void Set(LockedAccount account, AccountState state)
     {

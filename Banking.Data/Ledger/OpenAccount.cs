@@ -1,5 +1,13 @@
 namespace Banking.Data;
 
+/// <summary>A new account, and the posting of its initial deposit, if it had one.</summary>
+public sealed record OpenedAccount(Account Account, Transaction? Deposit)
+{
+    /// <summary>The account as its opening left it. The deposit comes after the opening's event, under the same key.</summary>
+    internal static Account AfterDeposit(Account opened, Transaction? deposit) =>
+        deposit is null ? opened : opened with { Balance = opened.Balance + deposit.Amount };
+}
+
 /// <summary>Opens a customer's account and, where the initial deposit is above zero, posts that too: both or neither.</summary>
 public sealed record OpenAccount(
     RequestId Id,
@@ -9,7 +17,7 @@ public sealed record OpenAccount(
     decimal InitialDeposit = 0,
     decimal OverdraftLimit = 0,
     string? Reference = null,
-    string? Metadata = null) : AccountRequest(RequestHash: RequestHash, Id: Id, Reason: null)
+    string? Metadata = null) : LedgerRequest<OpenedAccount>(Id)
 {
     public override string Operation => "opening";
 
@@ -21,7 +29,7 @@ public sealed record OpenAccount(
         }
     }
 
-    internal override Decision<Account> Decide(LockedBook book)
+    internal override Decision<OpenedAccount> Decide(LockedBook book)
     {
         if (!Currency.Fits(OverdraftLimit))
         {
@@ -31,7 +39,7 @@ public sealed record OpenAccount(
         var account = book.Open(this);
         if (InitialDeposit == 0)
         {
-            return account.ToAccount();
+            return new OpenedAccount(account.ToAccount(), Deposit: null);
         }
 
         var settlement = book.Settlement(Currency);
@@ -40,7 +48,12 @@ public sealed record OpenAccount(
             return refused;
         }
 
-        book.Post(Id, PostingType.Deposit, settlement, account, InitialDeposit);
-        return account.ToAccount();
+        var deposit = book.Post(Id, PostingType.Deposit, settlement, account, InitialDeposit);
+        return new OpenedAccount(account.ToAccount(), deposit);
     }
+
+    internal override Recorded Record(OpenedAccount result) => new(result.Deposit, new(RequestHash, result.Account));
+
+    internal override OpenedAccount? Replay(Recorded earlier) =>
+        earlier.Event is { } recorded && recorded.IsOf(RequestHash) ? new(recorded.Account, earlier.Transaction) : null;
 }

@@ -36,6 +36,9 @@ public enum Refusal
     [Meaning(RefusalKind.NotFound, "There is no such transaction")]
     TransactionNotFound,
 
+    [Meaning(RefusalKind.NotFound, "No request was done with this key")]
+    RequestNotFound,
+
     [Meaning(RefusalKind.Conflict, "The account is frozen")]
     AccountFrozen,
 

@@ -17,8 +17,8 @@ public sealed record Transaction(
 /// <summary>Reads single rows of the log.</summary>
 public sealed class Transactions(ReadDatabase database, LedgerOptions options)
 {
-    private const string GetSql = """
-        SELECT transaction_id
+    internal const string Columns = """
+        transaction_id
              , type
              , from_account_id
              , to_account_id
@@ -29,6 +29,10 @@ public sealed class Transactions(ReadDatabase database, LedgerOptions options)
              , reference
              , metadata::text
              , created_at
+        """;
+
+    private const string GetSql = $"""
+        SELECT {Columns}
           FROM transaction_log
          WHERE transaction_id = ANY (@ids);
         """;

@@ -37,7 +37,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
 
         description.GetProperty("openapi").GetString().Should().StartWith("3.1");
         var operations = description.GetProperty("paths").EnumerateObject().SelectMany(path => path.Value.EnumerateObject()).ToList();
-        operations.Should().HaveCount(14);
+        operations.Should().HaveCount(15);
         foreach (var responses in operations.Select(operation => operation.Value.GetProperty("responses")))
         {
             responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "401", "403", "405", "500", "503"]);
@@ -146,7 +146,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
 
         Operation.In(description).Select(operation => operation.Description.GetProperty("operationId").GetString()).Should().BeEquivalentTo(
             "createAccount", "getOneAccount", "listAccounts", "changeAccount", "freezeAccount", "unfreezeAccount", "closeAccount", "accountEvents",
-            "deposit", "withdraw", "transaction", "transactionHistory", "getOneTransaction", "auditHead");
+            "deposit", "withdraw", "transaction", "transactionHistory", "getOneTransaction", "getOneRequest", "auditHead");
         description.GetProperty("servers").EnumerateArray().Select(server => server.GetProperty("url").GetString()).Should().Equal("/");
         description.GetProperty("info").EnumerateObject().Select(member => member.Name).Should().Contain(["license", "contact"]);
     }

@@ -178,7 +178,7 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         (await bank.BalanceAsync(other)).Should().Be(others);
         if (verb == Verb.CreateAccount)
         {
-            (await bank.GetAsync($"/api/get_one_account?account_id={reply["account_id"]}")).Text.Should().Be(reply.Text);
+            (await bank.GetAsync($"/api/get_one_account?account_id={reply["account_id"]}")).Text.Should().Be(reply.AccountText());
         }
         else
         {

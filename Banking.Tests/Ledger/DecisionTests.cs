@@ -91,7 +91,7 @@ public sealed class DecisionTests
             accounts = Accounts.Values.OrderBy(account => account.AccountId).Select(account => new { account.AccountId, account.State }),
             opened = Book.Opened.Select(account => account.AccountId),
             transactions = Book.Transactions.Select(row => new { row.Id, row.Transaction }),
-            events = Book.Events.Select(row => new { row.Request.Id, row.Event }),
+            events = Book.Events.Select(row => new { row.Id, row.Event }),
             moved = Book.Moved.Select(account => account.AccountId),
             changed = Book.Changed.Select(account => account.AccountId),
             Book.LastTransactionId,
@@ -144,10 +144,11 @@ public sealed class DecisionTests
                 {
                     RowOf(posted).Should().Be(model.Log[^1]);
                 }
-                else if (!replayed && result is Account opened && request is Opening opening)
+                else if (!replayed && result is OpenedAccount { Account: var opened, Deposit: var deposit } && request is Opening opening)
                 {
                     (opened.AccountId, opened.Currency, opened.Balance, opened.OverdraftLimit, opened.OwnerName, opened.Status).Should()
                         .Be((newAccountId, opening.Currency, opening.Deposit, opening.Limit, opening.Owner, "active"));
+                    (deposit is null ? null : RowOf(deposit)).Should().Be(opening.Deposit == 0 ? null : model.Log[^1]);
                 }
             }
 
@@ -389,7 +390,7 @@ public sealed class DecisionTests
 
         decision.Refused!.Refusal.Should().Be(Refusal.BalanceLimitExceeded, "the settlement account would fall too far");
         memory.Content.Should().Be(before);
-        memory.Book.Decide(Open("second", 1)).Result!.AccountId.Should().Be(1001, "neither the key nor the id is used up");
+        memory.Book.Decide(Open("second", 1)).Result!.Account.AccountId.Should().Be(1001, "neither the key nor the id is used up");
     }
 
     [Fact]
@@ -410,7 +411,7 @@ public sealed class DecisionTests
         memory.Book.Decide(Post("to it", 1001, 1000)).Should().BeSameAs(Decision<Transaction>.Wait);
         memory.Book.Decide(Post("from it", 1000, 1001)).Should().BeSameAs(Decision<Transaction>.Wait);
         memory.Book.Decide(Post("yen too", null, 1002)).Should().BeSameAs(Decision<Transaction>.Wait, "the settlement account is busy");
-        memory.Book.Decide(Open("deposit in yen", 1, "JPY")).Should().BeSameAs(Decision<Account>.Wait);
+        memory.Book.Decide(Open("deposit in yen", 1, "JPY")).Should().BeSameAs(Decision<OpenedAccount>.Wait);
         memory.Book.Decide(new ChangeAccount(RequestId.Of(Client, "change"), HashOf("change"), 1000, "Ada", null, null)).Should().BeSameAs(Decision<Account>.Wait);
         memory.Book.Decide(new UnfreezeAccount(RequestId.Of(Client, "unfreeze"), HashOf("unfreeze"), 1000, null)).Should().BeSameAs(Decision<Account>.Wait);
         memory.Book.Decide(new CloseAccount(RequestId.Of(Client, "close"), HashOf("close"), 1000, null)).Should().BeSameAs(Decision<Account>.Wait);

@@ -132,7 +132,7 @@ internal sealed class ReferenceLedger(long lastTransactionId)
             Post(new(null, "deposit", null, accountId, opening.Deposit, null));
         }
 
-        return new(201, TextOf(opening, accountId));
+        return new(201, TextOf(opening, accountId, opening.Deposit > 0 ? Log[^1].TransactionId : null));
     }
 
     public Answer Post(Moving moving)
@@ -172,7 +172,7 @@ internal sealed class ReferenceLedger(long lastTransactionId)
         _ => null,
     };
 
-    public static string TextOf(Opening opening, long accountId) => JsonSerializer.Serialize(new
+    public static string TextOf(Opening opening, long accountId, long? transactionId) => JsonSerializer.Serialize(new
     {
         account_id = accountId,
         owner_name = opening.Owner,
@@ -184,6 +184,7 @@ internal sealed class ReferenceLedger(long lastTransactionId)
         overdraft_limit = Wire(opening.Limit, opening.Currency),
         reference = (string?)null,
         metadata = (string?)null,
+        transaction_id = transactionId,
     });
 
     public static string Wire(decimal amount, string currency) => amount.ToString($"F{Currencies[currency].Digits}", CultureInfo.InvariantCulture);

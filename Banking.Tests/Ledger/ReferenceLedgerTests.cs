@@ -135,7 +135,13 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
                 case (_, { Status: 201 }):
                     if (request is Opening opening)
                     {
-                        answer.Text.Should().Be(ReferenceLedger.TextOf(opening, reply.Id("account_id")));
+                        long? deposit = opening.Deposit > 0 ? reply.Id("transaction_id") : null;
+                        answer.Text.Should().Be(ReferenceLedger.TextOf(opening, reply.Id("account_id"), deposit));
+                        if (deposit is not null)
+                        {
+                            var row = log[deposit.Value].Row;
+                            (row.Type, row.ToAccountId, row.Amount).Should().Be(("deposit", reply.Id("account_id"), opening.Deposit));
+                        }
                     }
                     else
                     {

@@ -91,11 +91,13 @@ public sealed class TelemetryTests(TestDatabase database)
         }
 
         var (account, _) = await UseAsync(service);
-        (await service.GetAsync($"/api/get_one_account?account_id={account}", $"00-{OtherTrace}-{Caller}-01")).Status.Should().Be(HttpStatusCode.OK);
+        var shown = await service.GetAsync($"/api/get_one_account?account_id={account}", $"00-{OtherTrace}-{Caller}-01");
+        shown.ShouldBeOk();
 
         var transfer = await GetsAsync("POST /api/transaction");
         var read = await Collector.GetsAsync(collector.Spans, span => span.TraceId == OtherTrace);
         transfer.TraceId.Should().Be(Trace);
+        shown.Headers.GetValues("traceresponse").Should().Equal($"00-{OtherTrace}-{read.SpanId}-01");
         var received = new List<string>();
         foreach (var (request, together) in new[] { (transfer, "write transaction"), (read, "look-up") })
         {
@@ -178,7 +180,7 @@ public sealed class TelemetryTests(TestDatabase database)
         var (account, transactionId) = await UseAsync(service);
         await service.GetAsync("/health/live");
         await service.GetAsync("/metrics");
-        await service.GetAsync($"/api/get_one_account?account_id={account}");
+        var shown = await service.GetAsync($"/api/get_one_account?account_id={account}");
 
         await service.StopAsync();
 
@@ -191,6 +193,7 @@ public sealed class TelemetryTests(TestDatabase database)
             "GET unknown 404 not_found", "GET get_one_account 200");
         calls.Should().OnlyContain(call => call.GetProperty("Milliseconds").GetDouble() > 0);
         calls[4].GetProperty("TraceId").GetString().Should().Be(Trace);
+        calls[^1].GetProperty("TraceId").GetString().Should().Be(shown.TraceId, "an answer leads to its line");
         calls.Select(call => call.GetProperty("TraceId").GetString()).Should().OnlyHaveUniqueItems().And.OnlyContain(trace => trace!.Length == 32);
         lines.Select(line => line.GetProperty("Timestamp").GetString()).Should().OnlyContain(timestamp =>
             timestamp!.EndsWith('Z') && Math.Abs((DateTimeOffset.Parse(timestamp, CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow).TotalMinutes) < 2);

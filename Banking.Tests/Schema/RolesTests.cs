@@ -80,6 +80,7 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
         (await bank.GetAsync("/api/list_accounts")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync($"/api/account_events?account_id={other}")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/get_one_transaction?transaction_id=1")).Status.Should().Be(HttpStatusCode.OK);
+        (await bank.GetAsync("/api/get_one_request?idempotency_key=the-key")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/audit_head")).Status.Should().Be(HttpStatusCode.OK);
         bank.Complaints.Should().BeEmpty();
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();

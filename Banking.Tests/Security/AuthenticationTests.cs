@@ -38,6 +38,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         { "transaction", "transactions:write" },
         { "transaction_history", "transactions:read" },
         { "get_one_transaction", "transactions:read" },
+        { "get_one_request", "transactions:read" },
         { "audit_head", "audit:read" },
     };
 
@@ -252,6 +253,24 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         (await PostAsync("deposit", body, guarded.TokenOf("third", Everything), key)).ShouldBeProblem(422, "idempotency_key_reused");
     }
 
+    [Theory]
+    [InlineData("create_account", """{"owner_name":"Someone","initial_deposit":"1"}""")]
+    [InlineData("deposit", """{"account_id":ID,"amount":"1"}""")]
+    public async Task What_a_request_made_is_shown_to_its_caller_and_to_nobody_else(string call, string body)
+    {
+        var (accounts, key) = (await OpenTwoAsync(), Guid.NewGuid().ToString());
+        var made = await PostAsync(call, body.Replace("ID", $"{accounts[0]}", StringComparison.Ordinal), guarded.TokenOf("one", Everything), key);
+        made.ShouldBeCreated();
+
+        var own = await SendAsync($"get_one_request?idempotency_key={key}", $"Bearer {guarded.TokenOf("one", Everything)}");
+        var others = await SendAsync($"get_one_request?idempotency_key={key}", $"Bearer {guarded.TokenOf("other", Everything)}");
+
+        own.ShouldBeOk();
+        own.Body.GetProperty("transactions")[0].GetProperty("transaction_id").GetInt64().Should().Be(made.Id("transaction_id"));
+        others.ShouldBeProblem(404, "request_not_found");
+        others.Text.Should().NotContain(key);
+    }
+
     [Fact]
     public async Task A_token_renewed_is_still_the_same_caller()
     {
@@ -334,11 +353,12 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         {
             "unfreeze_account" => ("freeze_account", $$"""{"account_id":{{account}},"reason":"Court order"}"""),
             "close_account" => ("withdraw", $$"""{"account_id":{{account}},"amount":"100"}"""),
+            "get_one_request" => ("deposit", $$"""{"account_id":{{account}},"amount":"1"}"""),
             _ => ("", ""),
         };
         if (preparation.Length > 0)
         {
-            ((int)(await PostAsync(preparation, body, guarded.TokenOf("client", Everything), key: null)).Status).Should().BeOneOf(200, 201);
+            ((int)(await PostAsync(preparation, body, guarded.TokenOf("client", Everything), key: $"prepared-{account}")).Status).Should().BeOneOf(200, 201);
         }
     }
 
@@ -362,6 +382,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
             "freeze_account" or "unfreeze_account" or "close_account" => PostAsync(call, $$"""{"account_id":{{one}},"reason":"Court order"}""", token, key: null),
             "get_one_account" or "account_events" or "transaction_history" => SendAsync($"{call}?account_id={one}", $"Bearer {token}"),
             "get_one_transaction" => SendAsync($"{call}?transaction_id={transaction}", $"Bearer {token}"),
+            "get_one_request" => SendAsync($"{call}?idempotency_key=prepared-{one}", $"Bearer {token}"),
             _ => SendAsync(call, $"Bearer {token}"),
         };
     }
@@ -384,7 +405,11 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         var parts = (await RawAsync(call, authorizations)).Split("\r\n\r\n", 2);
         using var response = new HttpResponseMessage();
         var headers = parts[0].Split("\r\n").Skip(1).Select(line => line.Split(": ", 2)).ToLookup(line => line[0], line => line[1]);
-        headers["WWW-Authenticate"].ToList().ForEach(challenge => response.Headers.TryAddWithoutValidation("WWW-Authenticate", challenge));
+        foreach (var name in new[] { "WWW-Authenticate", "traceresponse" })
+        {
+            headers[name].ToList().ForEach(value => response.Headers.TryAddWithoutValidation(name, value));
+        }
+
         return new((HttpStatusCode)int.Parse(parts[0].Split(' ')[1], null), response.Headers, headers["Content-Type"].Single().Split(';')[0], parts[1]);
     }
 

@@ -15,6 +15,9 @@ public sealed record Reply(HttpStatusCode Status, HttpResponseHeaders Headers, s
 
     public bool Replayed => Headers.TryGetValues("Idempotency-Replayed", out var values) && values.Single() == "true";
 
+    /// <summary>The trace that the header <c>traceresponse</c> names.</summary>
+    public string? TraceId => Headers.TryGetValues("traceresponse", out var values) ? values.Single().Split('-')[1] : null;
+
     public string? this[string member] => Body.GetProperty(member).ToString();
 
     public long Id(string member) => Body.GetProperty(member).GetInt64();

@@ -241,6 +241,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         {
             0 => [],
             1 => [$"{name}=1000", $"{name}=1000"],
+            _ when name == "idempotency_key" => [One([name, $"{name}=", $"{name}=%00", $"{name}=%zz%20", $"{name}=a%20{Uri.EscapeDataString(Text(20))}", $"{name}={new string('9', 256)}"])],
             _ =>
             [
                 One(
@@ -297,6 +298,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     {
         "transaction_id" => $"{random.Next(1, 100)}",
         "currency" => One(["USD", "JPY", "KWD"]),
+        "idempotency_key" => $"key-{random.Next(200)}",
         "reference" => Uri.EscapeDataString(Text(random.Next(1, 100))),
         _ when schema.TryGetProperty("enum", out var words) => One(WordsOf(words)),
         _ when name.EndsWith("_id", StringComparison.Ordinal) => AnId(),

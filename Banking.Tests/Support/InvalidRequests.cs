@@ -279,6 +279,16 @@ internal static class InvalidRequests
             }
         }
 
+        foreach (var key in new[] { "", "=", "=%20", "=a%20b", "=a%09b", "=a%0A", "=%00", "=%7F", "=schl%C3%BCssel", $"={new string('k', 256)}", "=a&idempotency_key=a" })
+        {
+            yield return Get($"get_one_request?idempotency_key{key}", "idempotency_key");
+        }
+
+        yield return Get("get_one_request", "idempotency_key");
+        yield return Get("get_one_request?IDEMPOTENCY_KEY=a", "IDEMPOTENCY_KEY");
+        yield return Get("get_one_request?idempotency_key=a&expand=all", "expand");
+        yield return Get("get_one_request?key=a&account_id=1000", "key", "account_id", "idempotency_key");
+
         string[] limits = ["", "=", "=0", "=501", "=-1", "=x", "=1.5", "=+1", "=99999999999", "=1&limit=1"];
         string[] cursors = ["=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
         foreach (var pages in new[] { "transaction_history?account_id=1000&", "account_events?account_id=1000&", "list_accounts?" })
@@ -329,7 +339,7 @@ internal static class InvalidRequests
         (string Method, string Path)[] methods =
         [
             ("GET", "create_account"), ("GET", "deposit"), ("PUT", "withdraw"), ("PATCH", "transaction"), ("DELETE", "get_one_account?account_id=1000"),
-            ("POST", "transaction_history"), ("GET", "change_account"), ("PUT", "freeze_account"), ("POST", "list_accounts"), ("POST", "account_events"), ("OPTIONS", "deposit"),
+            ("POST", "transaction_history"), ("GET", "change_account"), ("PUT", "freeze_account"), ("POST", "list_accounts"), ("POST", "account_events"), ("POST", "get_one_request"), ("OPTIONS", "deposit"),
         ];
         foreach (var (method, path) in methods)
         {
@@ -366,6 +376,11 @@ internal static class InvalidRequests
         var parts = (await new StreamReader(stream).ReadToEndAsync()).Split("\r\n\r\n", 2);
         var type = parts[0].Split("\r\n").Single(line => line.StartsWith("Content-Type: ", StringComparison.Ordinal))[14..];
         using var response = new HttpResponseMessage();
+        foreach (var line in parts[0].Split("\r\n").Skip(1).Select(line => line.Split(": ", 2)))
+        {
+            response.Headers.TryAddWithoutValidation(line[0], line[1]);
+        }
+
         return new((HttpStatusCode)int.Parse(parts[0].Split(' ')[1], null), response.Headers, type, parts[1]);
     }
 

@@ -36,6 +36,7 @@ internal sealed class JsonSchema(JsonElement document)
             "maxLength" => !isText || value.GetString()!.EnumerateRunes().Count() <= keyword.Value.GetInt32(),
             "minimum" => value.ValueKind != JsonValueKind.Number || value.GetDecimal() >= keyword.Value.GetDecimal(),
             "maximum" => value.ValueKind != JsonValueKind.Number || value.GetDecimal() <= keyword.Value.GetDecimal(),
+            "oneOf" => keyword.Value.EnumerateArray().Count(option => !Violations(option, value, at).Any()) == 1,
             "maxProperties" => !isObject || value.EnumerateObject().Count() <= keyword.Value.GetInt32(),
             _ => throw new NotSupportedException($"The document uses {keyword.Name}, which this validator doesn't know."),
         };

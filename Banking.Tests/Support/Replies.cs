@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using FluentAssertions;
 
 namespace Banking.Tests;
@@ -10,6 +11,7 @@ internal static class Replies
     {
         ((int)reply.Status).Should().Be(201, "{0}", reply.Text);
         reply.ContentType.Should().Be("application/json");
+        reply.TraceId.Should().NotBeNull();
         reply.Replayed.Should().Be(replayed);
     }
 
@@ -17,8 +19,12 @@ internal static class Replies
     {
         ((int)reply.Status).Should().Be(200, "{0}", reply.Text);
         reply.ContentType.Should().Be("application/json");
+        reply.TraceId.Should().NotBeNull();
         reply.Replayed.Should().Be(replayed);
     }
+
+    /// <summary>The account of a create_account's answer: without the transaction of its deposit.</summary>
+    public static string AccountText(this Reply opened) => Regex.Replace(opened.Text, ",\"transaction_id\":(null|[0-9]+)}$", "}");
 
     /// <summary>A whole problem document, with an error for each of the fields and for no other.</summary>
     public static void ShouldBeProblem(this Reply reply, int status, string code, params string[] fields)
@@ -30,6 +36,7 @@ internal static class Replies
         reply["type"].Should().Be($"urn:core-banking:problem:{code}");
         reply["title"].Should().NotBeNullOrWhiteSpace();
         reply["detail"].Should().NotBeNullOrWhiteSpace();
+        reply["trace_id"].Should().Be(reply.TraceId).And.MatchRegex("^[0-9a-f]{32}$").And.NotMatchRegex("^0+$");
         var errors = reply.Body.TryGetProperty("errors", out var found) ? found.EnumerateObject().ToList() : [];
         errors.Select(error => error.Name).Should().BeEquivalentTo(fields, "{0}", reply.Text);
         errors.Should().NotContain(error => error.Value.GetArrayLength() == 0);

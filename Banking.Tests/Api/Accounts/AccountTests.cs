@@ -14,7 +14,8 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
 
         reply.ShouldBeCreated();
         reply.Body.Members().Should().Equal(
-            "account_id", "owner_name", "currency", "status", "balance", "held", "available", "overdraft_limit", "reference", "metadata", "created_at");
+            "account_id", "owner_name", "currency", "status", "balance", "held", "available", "overdraft_limit", "reference", "metadata", "created_at",
+            "transaction_id");
         reply.Id("account_id").Should().BeGreaterThanOrEqualTo(1000);
         reply["owner_name"].Should().Be("Ada Lovelace");
         reply["currency"].Should().Be("USD");
@@ -41,7 +42,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         var read = await bank.GetAsync(reply.Headers.Location!.ToString());
         ((int)read.Status).Should().Be(200);
         read.ContentType.Should().Be("application/json");
-        read.Text.Should().Be(reply.Text);
+        read.Text.Should().Be(reply.AccountText());
         read["currency"].Should().Be("EUR");
         read["balance"].Should().Be("10.50");
         read["available"].Should().Be("17.50");

@@ -34,7 +34,7 @@ public sealed class ChangeAccountTests(SharedBank shared) : IClassFixture<Shared
             changed[member].Should().Be(opened[member]);
         }
 
-        changed.Body.Members().Should().Equal(opened.Body.Members());
+        changed.Body.Members().Should().Equal(opened.Body.Members().SkipLast(1), "only an opening shows a transaction");
         (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(changed.Text);
     }
 

@@ -17,8 +17,8 @@ public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) :
         opened["reference"].Should().Be("Ünit 🦊");
         opened.Body.GetProperty("metadata").EnumerateObject().Select(member => $"{member.Name}={member.Value}").Should()
             .Equal("a=\"quoted\" ü", "b=", "zz=1");
-        (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(opened.Text);
-        (await bank.FreezeAsync(opened.Id("account_id"))).Text.Should().Be(opened.Text.Replace("\"active\"", "\"frozen\"", StringComparison.Ordinal));
+        (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(opened.AccountText());
+        (await bank.FreezeAsync(opened.Id("account_id"))).Text.Should().Be(opened.AccountText().Replace("\"active\"", "\"frozen\"", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -27,7 +27,36 @@ public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) :
         var opened = await bank.PostAsync("/api/create_account", """{"owner_name":"Someone"}""");
 
         opened.Text.Should().Contain("\"reference\":null,\"metadata\":null,");
-        (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(opened.Text);
+        (await bank.AccountAsync(opened.Id("account_id"))).Text.Should().Be(opened.AccountText());
+    }
+
+    [Fact]
+    public async Task The_answer_names_the_transaction_of_the_initial_deposit()
+    {
+        var (key, body) = (Guid.NewGuid().ToString(), new { owner_name = "Someone", initial_deposit = "5" });
+
+        var opened = await bank.PostAsync("/api/create_account", body, key);
+        await bank.DepositAsync(opened.Id("account_id"), "1");
+        var again = await bank.PostAsync("/api/create_account", body, key);
+
+        var deposit = await bank.GetAsync($"/api/get_one_transaction?transaction_id={opened.Id("transaction_id")}");
+        deposit.Id("to_account_id").Should().Be(opened.Id("account_id"));
+        deposit["amount"].Should().Be("5.00");
+        again.ShouldBeCreated(replayed: true);
+        again.Text.Should().Be(opened.Text);
+    }
+
+    [Theory]
+    [InlineData("""{"owner_name":"Someone"}""")]
+    [InlineData("""{"owner_name":"Someone","initial_deposit":"0"}""")]
+    public async Task Without_an_initial_deposit_there_is_no_transaction(string body)
+    {
+        var key = Guid.NewGuid().ToString();
+        var opened = await bank.PostAsync("/api/create_account", body, key);
+        await bank.DepositAsync(opened.Id("account_id"), "1");
+
+        opened.Text.Should().EndWith(",\"transaction_id\":null}");
+        (await bank.PostAsync("/api/create_account", body, key)).Text.Should().Be(opened.Text);
     }
 
     [Fact]
