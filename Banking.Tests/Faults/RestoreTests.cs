@@ -50,7 +50,7 @@ public sealed class RestoreTests
         var verified = await VerifyAsync(restored, kept);
         verified.ExitCode.Should().Be(1);
         verified.Output.Split('\n').Should().ContainSingle(line => line.StartsWith("FAIL")).Which.Should().Contain("kept_head_is_on_the_chain");
-        verified.Output.Should().Contain("block_id 3, ").And.Contain("hash_found null", "the head is missing, rather than another one");
+        verified.Output.Should().Contain("block_id 4, ").And.Contain("hash_found null", "the head is missing, rather than another one");
         await using var again = await ServeAsync(restored);
         (await again.DepositAsync(account, "1", "before-the-point")).ShouldBeCreated(replayed: true);
         (await again.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
