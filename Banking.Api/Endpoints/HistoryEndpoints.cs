@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using Banking.Data;
+using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
@@ -56,6 +57,7 @@ internal static class HistoryEndpoints
         [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"42\"")] string? cursor,
         History history,
         Currencies currencies,
+        HttpContext context,
         CancellationToken cancellationToken)
     {
         long? next = CursorAttribute.Parse(cursor) ?? long.MaxValue;
@@ -76,6 +78,8 @@ internal static class HistoryEndpoints
             (next, left) = (part.Next, left - part.Entries.Count);
         }
 
+        // Read in time, it may be sent at the client's pace: Banking__LeastBytesPerSecond bounds that.
+        context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
         return TypedResults.Ok(new HistoryResponse(accountId!.Value, entries, next?.ToString(CultureInfo.InvariantCulture)));
     }
 }
