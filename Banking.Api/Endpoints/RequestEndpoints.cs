@@ -6,12 +6,12 @@ namespace Banking.Api;
 
 /// <summary>What a request made. The account is the one that it opened or changed, as it left it.</summary>
 [Example("""
-    {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"account":null}
+    {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"accounts":[]}
     """)]
 public sealed record RequestResponse(
     [property: Description("The request's key.")] string IdempotencyKey,
     [property: Description("The transactions that it made.")] IReadOnlyList<TransactionResponse> Transactions,
-    [property: Description("The account that it opened or changed, as it left it; null for a posting.")] AccountResponse? Account)
+    [property: Description("The account that it opened or changed, as it left it; none for a posting.")] IReadOnlyList<AccountResponse> Accounts)
 {
     public static async ValueTask<RequestResponse> FromAsync(string idempotencyKey, CompletedRequest request, Currencies currencies)
     {
@@ -21,7 +21,7 @@ public sealed record RequestResponse(
             transactions.Add(await TransactionResponse.FromAsync(transaction, currencies));
         }
 
-        return new(idempotencyKey, transactions, request.Account is null ? null : await AccountResponse.FromAsync(request.Account, currencies));
+        return new(idempotencyKey, transactions, request.Account is null ? [] : [await AccountResponse.FromAsync(request.Account, currencies)]);
     }
 }
 

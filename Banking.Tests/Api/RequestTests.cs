@@ -23,7 +23,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         var made = await RequestAsync(key);
 
         made.ShouldBeOk();
-        made.Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[{{posted.Text}}],"account":null}""");
+        made.Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[{{posted.Text}}],"accounts":[]}""");
     }
 
     [Theory]
@@ -39,7 +39,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         var made = await RequestAsync(key);
 
         made.ShouldBeOk();
-        made.Body.GetProperty("account").GetRawText().Should().Be(opened.AccountText());
+        made.Body.GetProperty("accounts")[0].GetRawText().Should().Be(opened.AccountText());
         var transactions = made.Body.GetProperty("transactions");
         transactions.GetArrayLength().Should().Be(deposit == "0" ? 0 : 1);
         if (deposit != "0")
@@ -65,7 +65,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         foreach (var (answer, key) in answers.Zip(keys))
         {
             answer.ShouldBeOk();
-            (await RequestAsync(key)).Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[],"account":{{answer.Text}}}""");
+            (await RequestAsync(key)).Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[],"accounts":[{{answer.Text}}]}""");
         }
     }
 
@@ -131,7 +131,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
             while (made.Code == "request_not_found");
 
             made.Body.GetProperty("transactions").GetArrayLength().Should().Be(1, made.Text);
-            made.Body.GetProperty("account").GetProperty("balance").GetString().Should().Be("1.00");
+            made.Body.GetProperty("accounts")[0].GetProperty("balance").GetString().Should().Be("1.00");
         }
 
         await opening;
