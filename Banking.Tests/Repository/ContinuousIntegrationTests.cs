@@ -14,18 +14,26 @@ public sealed partial class ContinuousIntegrationTests : IDisposable
     [Fact]
     public async Task The_search_for_vulnerable_packages_fails_where_it_can_not_be_made()
     {
-        var workflow = await File.ReadAllTextAsync(Path.Combine(Repository.Folder, ".github", "workflows", "ci.yml"));
-        var script = Path.Combine(folder.FullName, "step");
-        await File.WriteAllTextAsync(script, Indent().Replace(SearchStep().Match(workflow).Groups[1].Value, ""));
-        // GitHub's own two ways to run a step: where the shell is named, and where it is not.
-        string[] options = DefaultShell().IsMatch(workflow) ? ["--noprofile", "--norc", "-eo", "pipefail"] : ["-e"];
+        var step = await StepAsync("ci.yml", "No package is known to be vulnerable or deprecated");
 
         Command("dotnet", "echo 'error: no source can be reached'; return 1");
-        (await ExitCodeAsync([.. options, script])).Should().NotBe(0, "dotnet list failed");
+        (await ExitCodeAsync(step)).Should().NotBe(0, "dotnet list failed");
         Command("dotnet", "echo '   > Some.Package  1.0.0'");
-        (await ExitCodeAsync([.. options, script])).Should().NotBe(0, "a package was found");
+        (await ExitCodeAsync(step)).Should().NotBe(0, "a package was found");
         Command("dotnet", "echo 'The given project has no vulnerable packages'");
-        (await ExitCodeAsync([.. options, script])).Should().Be(0);
+        (await ExitCodeAsync(step)).Should().Be(0);
+    }
+
+    [Theory]
+    [InlineData("v1.2.3", true)]
+    [InlineData("v1.2.3-rc.1", false)]
+    [InlineData("1.2.3", false)]
+    public async Task A_release_needs_a_tag_that_names_its_version(string tag, bool passes)
+    {
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "Directory.Build.props"), "    <Version>1.2.3</Version>\n");
+        await File.WriteAllTextAsync(CommandsFile, $"GITHUB_REF_NAME={tag}\n");
+
+        (await ExitCodeAsync(await StepAsync("release.yml", "The tag names the version")) == 0).Should().Be(passes);
     }
 
     [Theory]
@@ -47,6 +55,16 @@ public sealed partial class ContinuousIntegrationTests : IDisposable
     /// <summary>Lets the shell find this in place of the real command.</summary>
     private void Command(string name, string script) => File.AppendAllText(CommandsFile, $"{name}() {{ {script}; }}\n");
 
+    /// <summary>bash's arguments to run a step of a workflow.</summary>
+    private async Task<string[]> StepAsync(string workflow, string name)
+    {
+        var text = await File.ReadAllTextAsync(Path.Combine(Repository.Folder, ".github", "workflows", workflow));
+        var script = Path.Combine(folder.FullName, "step");
+        await File.WriteAllTextAsync(script, Indent().Replace(Steps().Matches(text).Single(step => step.Groups[1].Value == name).Groups[2].Value, ""));
+        // GitHub's own two ways to run a step: where the shell is named, and where it is not.
+        return [.. DefaultShell().IsMatch(text) ? ["--noprofile", "--norc", "-eo", "pipefail"] : new[] { "-e" }, script];
+    }
+
     private async Task<int> ExitCodeAsync(params string[] arguments)
     {
         var start = new ProcessStartInfo("bash", arguments)
@@ -64,8 +82,8 @@ public sealed partial class ContinuousIntegrationTests : IDisposable
     [GeneratedRegex(@"^defaults:\n  run:\n    shell: bash\b", RegexOptions.Multiline)]
     private static partial Regex DefaultShell();
 
-    [GeneratedRegex(@"run: \|\n((?: {10}.*\n)*? {10}dotnet list(?:.*\n {10}.*)*\n)")]
-    private static partial Regex SearchStep();
+    [GeneratedRegex(@"- name: (.*)\n        run: \|\n((?: {10}.*\n)+)")]
+    private static partial Regex Steps();
 
     [GeneratedRegex("^ {10}", RegexOptions.Multiline)]
     private static partial Regex Indent();

@@ -46,11 +46,24 @@ public sealed partial class SupplyChainTests
     [Fact]
     public void Every_action_is_pinned_by_its_commit()
     {
-        var lines = Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows")).SelectMany(file => File.ReadLines(file)).ToList();
+        var lines = Workflows.SelectMany(file => File.ReadLines(file)).ToList();
 
         lines.Where(line => line.Contains("uses:")).Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
         lines.Should().Contain(line => line.EndsWith("run: .ci/run")).And.Contain(line => line.EndsWith("run: .ci/image"));
     }
+
+    [Fact]
+    public void Every_image_that_is_published_was_tested_and_carries_its_parts_and_its_origin()
+    {
+        var release = File.ReadAllText(Path.Combine(Repository.Folder, ".github", "workflows", "release.yml"));
+
+        var builds = Command().Matches(release).Select(match => match.Value).ToList();
+        builds.Should().NotBeEmpty().And.OnlyContain(command => command.Contains("--sbom=true") && command.Contains("--provenance=mode=max"));
+        release.Should().Contain("tests:\n    uses: ./.github/workflows/ci.yml\n").And.Contain("image:\n    needs: [version, tests]\n");
+        release.IndexOf("run: .ci/image", StringComparison.Ordinal).Should().BePositive().And.BeLessThan(release.IndexOf("docker buildx build", StringComparison.Ordinal));
+    }
+
+    private static IEnumerable<string> Workflows => Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows"));
 
     private static string Table(string title, IEnumerable<Package> packages) =>
         $"\n## {title}\n\n| package | licence |\n| --- | --- |\n" + string.Concat(packages.Select(package => $"| {package.Name} | {package.Licence} |\n"));
@@ -86,8 +99,13 @@ public sealed partial class SupplyChainTests
             : "unknown";
     }
 
-    [GeneratedRegex(@"uses: [\w./-]+@[0-9a-f]{40} # v[0-9.]+$")]
+    // Or a workflow of this repository, which is of the same commit.
+    [GeneratedRegex(@"uses: (?:[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\./[\w./-]+)$")]
     private static partial Regex PinnedAction();
+
+    // To the end of its last line: the lines before it end with a backslash.
+    [GeneratedRegex(@"docker buildx build(?:.*\\\n)*.*")]
+    private static partial Regex Command();
 
     [GeneratedRegex(@"\s+")]
     private static partial Regex Words();
