@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The gate fails where a command of it fails, also one in front of a pipe: its scripts run beside commands that fail on purpose.</summary>
+/// <summary>A script of CI fails when one of its commands fails, even in front of a pipe. It runs here with commands that fail on purpose.</summary>
 public sealed partial class ContinuousIntegrationTests : IDisposable
 {
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory();
@@ -12,7 +12,7 @@ public sealed partial class ContinuousIntegrationTests : IDisposable
     private string CommandsFile => Path.Combine(folder.FullName, "commands");
 
     [Fact]
-    public async Task The_search_for_vulnerable_packages_fails_where_it_can_not_be_made()
+    public async Task The_search_for_vulnerable_packages_fails_when_it_finds_one_or_cannot_search()
     {
         var step = await StepAsync("ci.yml", "No package is known to be vulnerable or deprecated");
 
@@ -42,7 +42,7 @@ public sealed partial class ContinuousIntegrationTests : IDisposable
     [InlineData("create_account", false)]
     [InlineData("deposit", false)]
     [InlineData("audit_head", false)]
-    public async Task The_check_of_the_image_fails_where_a_call_fails(string failing, bool passes)
+    public async Task The_check_of_the_image_fails_when_a_call_fails(string failing, bool passes)
     {
         Command("docker", "true");
         Command("curl", $"case \"$*\" in *{failing}*) return 22 ;; esac; echo '{{}}'");

@@ -5,7 +5,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What the build takes in from others.</summary>
+/// <summary>What the build takes from others, and what it publishes.</summary>
 public sealed partial class SupplyChainTests
 {
     private const string Generated = "<!-- From here on written by SupplyChainTests. -->\n";
@@ -39,7 +39,7 @@ public sealed partial class SupplyChainTests
         if (list != text)
         {
             await File.WriteAllTextAsync(received, list);
-            Assert.Fail($"The packages or their licences have changed. Where that is meant, move {received} to {agreed} and commit it.");
+            Assert.Fail($"The packages or their licences have changed. If that is intended, move {received} to {agreed} and commit it.");
         }
     }
 
@@ -92,7 +92,7 @@ public sealed partial class SupplyChainTests
             return licence.Value;
         }
 
-        // Older packages bring the licence's text instead of its name.
+        // Older packages contain the text of the licence instead of its name.
         var texts = Directory.EnumerateFiles(folder).Where(file => Path.GetFileName(file).StartsWith("license", StringComparison.OrdinalIgnoreCase));
         return texts.Any(file => Words().Replace(File.ReadAllText(file), " ").Contains("Permission is hereby granted, free of charge, to any person obtaining a copy of this software"))
             ? "MIT"
