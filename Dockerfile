@@ -12,10 +12,12 @@ RUN dotnet publish Banking.Api -c Release --no-restore -o /app -p:UseAppHost=fal
 
 # No shell, no package manager, not root.
 FROM mcr.microsoft.com/dotnet/aspnet:10.0-noble-chiseled
-ARG VERSION=0.0.0
+# The version of Directory.Build.props.
+ARG VERSION=1.0.0-rc.1
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Core Banking" \
       org.opencontainers.image.description="A small transaction engine beside one PostgreSQL." \
+      org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION
 WORKDIR /app

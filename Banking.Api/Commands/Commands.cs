@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Banking.Api;
 
 /// <summary>What the program does: serve, or one of the subcommands beside it.</summary>
@@ -10,6 +12,7 @@ internal static class Commands
           migrate    bring the schema up to date, or show what that would take
           verify     check the whole book
           health     ask the service of this container whether it is ready
+          --version  print the version
 
         Each says more with --help. Settings are environment variables, such as ConnectionStrings__Banking.
         """;
@@ -21,6 +24,9 @@ internal static class Commands
         Exit code: 0 told to stop, 1 it couldn't start.
         """;
 
+    /// <summary>The version that <c>Directory.Build.props</c> gives to this build.</summary>
+    public static string Version { get; } = typeof(Commands).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+
     /// <summary>Runs a subcommand to its exit code; null where the service is to be started with the arguments.</summary>
     public static async Task<int?> RunAsync(string[] arguments)
     {
@@ -28,6 +34,9 @@ internal static class Commands
         {
             case ["--help" or "-h" or "help"]:
                 Console.WriteLine(Usage);
+                return 0;
+            case ["--version"]:
+                Console.WriteLine(Version);
                 return 0;
             case ["migrate", .. var options]:
                 return await MigrateCommand.RunAsync(options);

@@ -92,7 +92,7 @@ internal static class OpenApi
         document.Info = new()
         {
             Title = "Core Banking",
-            Version = "v1",
+            Version = Commands.Version,
             Description = """
                 Opens accounts and moves money between them, exactly and durably. A 201 means: committed and on disk.
                 Amounts are decimals in strings, never floats: answers have the currency's own digits. A JSON number is read, too.
@@ -101,9 +101,8 @@ internal static class OpenApi
                 New calls, members, codes and words may be added at any time: ignore what you do not know.
                 Every answer names its trace in the header `traceresponse` (W3C Trace Context: `00-<trace id>-<span id>-<flags>`); quote it when you ask about an answer.
                 """,
-            // Placeholders, for the release to fill.
-            License = new() { Name = "To be named by the release", Identifier = "LicenseRef-Core-Banking" },
-            Contact = new() { Name = "To be named by the release" },
+            License = new() { Name = "MIT", Identifier = "MIT" },
+            Contact = new() { Name = "The Core Banking authors" },
         };
         document.Servers = [new() { Url = "/" }];
         document.Tags = Tags.Select(tag => new OpenApiTag { Name = tag.Key, Description = tag.Value }).ToHashSet();

@@ -63,7 +63,7 @@ internal static partial class Observability
 
     /// <summary>The service's name, where <c>OTEL_SERVICE_NAME</c> gives no other.</summary>
     public static void Describe(ResourceBuilder resource) => resource
-        .AddService("core-banking", serviceVersion: typeof(Observability).Assembly.GetName().Version?.ToString(3))
+        .AddService("core-banking", serviceVersion: Commands.Version)
         .AddEnvironmentVariableDetector();
 
     public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics").DisableHttpMetrics();

@@ -5,7 +5,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What the build takes in from others.</summary>
+/// <summary>What the build takes from others, and what it publishes.</summary>
 public sealed partial class SupplyChainTests
 {
     private const string Generated = "<!-- From here on written by SupplyChainTests. -->\n";
@@ -39,18 +39,31 @@ public sealed partial class SupplyChainTests
         if (list != text)
         {
             await File.WriteAllTextAsync(received, list);
-            Assert.Fail($"The packages or their licences have changed. Where that is meant, move {received} to {agreed} and commit it.");
+            Assert.Fail($"The packages or their licences have changed. If that is intended, move {received} to {agreed} and commit it.");
         }
     }
 
     [Fact]
     public void Every_action_is_pinned_by_its_commit()
     {
-        var lines = Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows")).SelectMany(file => File.ReadLines(file)).ToList();
+        var lines = Workflows.SelectMany(file => File.ReadLines(file)).ToList();
 
         lines.Where(line => line.Contains("uses:")).Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
         lines.Should().Contain(line => line.EndsWith("run: .ci/run")).And.Contain(line => line.EndsWith("run: .ci/image"));
     }
+
+    [Fact]
+    public void Every_image_that_is_published_was_tested_and_carries_its_parts_and_its_origin()
+    {
+        var release = File.ReadAllText(Path.Combine(Repository.Folder, ".github", "workflows", "release.yml"));
+
+        var builds = Command().Matches(release).Select(match => match.Value).ToList();
+        builds.Should().NotBeEmpty().And.OnlyContain(command => command.Contains("--sbom=true") && command.Contains("--provenance=mode=max"));
+        release.Should().Contain("tests:\n    uses: ./.github/workflows/ci.yml\n").And.Contain("image:\n    needs: [version, tests]\n");
+        release.IndexOf("run: .ci/image", StringComparison.Ordinal).Should().BePositive().And.BeLessThan(release.IndexOf("docker buildx build", StringComparison.Ordinal));
+    }
+
+    private static IEnumerable<string> Workflows => Directory.EnumerateFiles(Path.Combine(Repository.Folder, ".github", "workflows"));
 
     private static string Table(string title, IEnumerable<Package> packages) =>
         $"\n## {title}\n\n| package | licence |\n| --- | --- |\n" + string.Concat(packages.Select(package => $"| {package.Name} | {package.Licence} |\n"));
@@ -79,15 +92,20 @@ public sealed partial class SupplyChainTests
             return licence.Value;
         }
 
-        // Older packages bring the licence's text instead of its name.
+        // Older packages contain the text of the licence instead of its name.
         var texts = Directory.EnumerateFiles(folder).Where(file => Path.GetFileName(file).StartsWith("license", StringComparison.OrdinalIgnoreCase));
         return texts.Any(file => Words().Replace(File.ReadAllText(file), " ").Contains("Permission is hereby granted, free of charge, to any person obtaining a copy of this software"))
             ? "MIT"
             : "unknown";
     }
 
-    [GeneratedRegex(@"uses: [\w./-]+@[0-9a-f]{40} # v[0-9.]+$")]
+    // Or a workflow of this repository, which is of the same commit.
+    [GeneratedRegex(@"uses: (?:[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\./[\w./-]+)$")]
     private static partial Regex PinnedAction();
+
+    // To the end of its last line: the lines before it end with a backslash.
+    [GeneratedRegex(@"docker buildx build(?:.*\\\n)*.*")]
+    private static partial Regex Command();
 
     [GeneratedRegex(@"\s+")]
     private static partial Regex Words();
