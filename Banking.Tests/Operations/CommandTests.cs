@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>What the program can be told to do, run as an operator runs it.</summary>
+/// <summary>The program's commands, run as an operator runs them.</summary>
 public sealed class CommandTests(TestDatabase database)
 {
     private static readonly string Scripts = Path.Combine(Repository.Folder, "sql");
@@ -12,7 +12,7 @@ public sealed class CommandTests(TestDatabase database)
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
     [Theory]
-    [InlineData("serve      bring", "--help")]
+    [InlineData("serve      apply", "--help")]
     [InlineData("serve [--urls", "serve", "--help")]
     [InlineData("migrate [--dry-run]", "migrate", "--help")]
     [InlineData("verify [--json]", "verify", "--help")]
@@ -32,13 +32,13 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("--force", "migrate", "--dry-run", "--force")]
     [InlineData("--quick", "verify", "--quick")]
     [InlineData("--port", "health", "--port")]
-    public async Task What_it_does_not_know_is_named_and_nothing_is_done(string named, params string[] arguments)
+    public async Task An_unknown_option_is_named_and_nothing_is_done(string named, params string[] arguments)
     {
         var run = await ServiceProcess.RunAsync(arguments, Settings);
 
         run.ExitCode.Should().Be(2);
         run.Output.Should().BeEmpty();
-        run.Errors.Should().Contain($"doesn't know what to make of {named}.").And.Contain("--");
+        run.Errors.Should().Contain($"does not know {named}.").And.Contain("--");
         (await SchemasAsync()).Should().Be(0);
     }
 
@@ -112,7 +112,7 @@ public sealed class CommandTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Migrate_says_why_it_can_not()
+    public async Task Migrate_says_why_it_fails()
     {
         var run = await ServiceProcess.RunAsync(
             ["migrate"], ("ConnectionStrings__Banking", $"Host=127.0.0.1;Port={Ports.Free()};Username=banking"), ("Banking__StartSeconds", "0"));
