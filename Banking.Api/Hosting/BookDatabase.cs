@@ -79,7 +79,7 @@ internal sealed partial class BookDatabase(
     [LoggerMessage(LogLevel.Warning, "The database does not answer yet: {Reason}. The service retries every second, for {Seconds} s in total (Banking__StartSeconds).")]
     private partial void LogWaiting(string reason, int seconds);
 
-    [LoggerMessage(LogLevel.Warning, "Scripts are pending, but another session holds the migration lock: {Holder}. Waiting for it for up to {Seconds} s (Banking__StartSeconds).")]
+    [LoggerMessage(LogLevel.Warning, "Scripts are pending, but another session has the migration lock: {Holder}. Waiting for it for up to {Seconds} s (Banking__StartSeconds).")]
     private partial void LogWaitingForLock(string holder, int seconds);
 
     public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;

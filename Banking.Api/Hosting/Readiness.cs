@@ -98,7 +98,7 @@ internal sealed partial class Readiness(
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Not ready: {Reasons}. /health/ready answers 503 until this is over; docs/operate.md says what to do.")]
+    [LoggerMessage(LogLevel.Warning, "Not ready: {Reasons}. /health/ready now answers 503. docs/operate.md, \"Health and readiness\", says what to do.")]
     private partial void LogUnready(string reasons);
 
     [LoggerMessage(LogLevel.Information, "Ready again: /health/ready answers 200.")]

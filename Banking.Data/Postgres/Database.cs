@@ -12,7 +12,7 @@ public static class Database
 
     // Our statements are index look-ups, however large the tables are. One plan fits all executions, and planning each again would
     // cost PostgreSQL about as much as the execution. The planner alone would keep a sequential scan if a statement was first
-    // prepared while the tables were empty, until somebody analyses them. So sequential scans and their kin are switched off.
+    // prepared while the tables were empty, until somebody analyses them. So the plans that suit small tables are switched off.
     // A frozen instance keeps its sockets open: only the server can end its transaction.
     private const string SessionSql = """
         SET plan_cache_mode = force_generic_plan;
@@ -25,7 +25,7 @@ public static class Database
              , set_config('statement_timeout', @statement, false);
         """;
 
-    private const int LedgerConnections = 4; // the ledger and readiness each use one at a time; the rest is spare
+    private const int LedgerConnections = 4; // the ledger and readiness each use one at a time
 
     /// <summary>The connections of the ledger and of readiness.</summary>
     public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)

@@ -151,7 +151,7 @@ public static class Migrations
                 (result.ErrorScript is { } script ? $"Script {script.Name} failed and was rolled back; the scripts before it are applied. " : "")
                 + result.Error.Message
                 + (result.Error is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege }
-                    ? ". Only the owner of the schema may apply scripts: set ConnectionStrings__Migrations to that role."
+                    ? ". Only the owner of the schema may apply scripts: set ConnectionStrings__Migrations to a connection string of that role."
                     : ""),
                 result.Error);
         }
