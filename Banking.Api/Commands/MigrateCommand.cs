@@ -54,7 +54,7 @@ internal static class MigrateCommand
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {
-            await Console.Error.WriteLineAsync($"Can't migrate: {exception.Message}");
+            await Console.Error.WriteLineAsync($"Can't migrate: {Hosting.ReasonOf(exception)}");
             return 1;
         }
     }

@@ -72,7 +72,7 @@ internal static partial class VerifyCommand
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {
-            await Console.Error.WriteLineAsync($"Can't verify: {exception.Message}");
+            await Console.Error.WriteLineAsync($"Can't verify: {Hosting.ReasonOf(exception)}");
             return 2;
         }
     }

@@ -81,7 +81,7 @@ internal static partial class Hosting
             }
             catch (Exception exception) when (IsForTheOperator(exception))
             {
-                LogCannotStart(app.Logger, exception.Message);
+                LogCannotStart(app.Logger, ReasonOf(exception));
                 return 1;
             }
         }
@@ -95,6 +95,12 @@ internal static partial class Hosting
     /// <summary>Whether the message alone tells an operator what is wrong (a setting, the database, the machine), without a stack trace.</summary>
     public static bool IsForTheOperator(Exception exception) =>
         exception is InvalidOperationException or OptionsValidationException or PostgresException || Database.IsTransient(exception);
+
+    /// <summary>The message. If PostgreSQL denies access, also what to do, which PostgreSQL does not know.</summary>
+    public static string ReasonOf(Exception exception) => exception is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.UndefinedTable }
+        ? $"{exception.Message}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner. "
+            + "If scripts are pending, set ConnectionStrings__Migrations to a connection string of the owner."
+        : exception.Message;
 
     [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
     private static partial void LogCannotStart(ILogger logger, string reason);

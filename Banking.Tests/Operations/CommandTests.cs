@@ -111,6 +111,25 @@ public sealed class CommandTests(TestDatabase database)
         await owner.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
     }
 
+    [Theory]
+    [InlineData("serve", 1)]
+    [InlineData("migrate", 1)]
+    [InlineData("verify", 2)]
+    public async Task A_role_without_rights_is_told_what_to_run(string command, int exitCode)
+    {
+        var role = $"stranger_{Guid.NewGuid():N}";
+        (await ServiceProcess.RunAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
+        await using var owner = new BookInspector(database.ConnectionString, schema);
+        await owner.ExecuteAsync($"CREATE ROLE {role} LOGIN PASSWORD 'of no use outside this test';");
+        var asStranger = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = role, Password = "of no use outside this test" };
+
+        var run = await ServiceProcess.RunAsync([command], [.. Settings, ("ConnectionStrings__Banking", asStranger.ConnectionString)]);
+
+        run.ExitCode.Should().Be(exitCode);
+        (run.Output + run.Errors).Should().Contain("Can't ").And.Contain("run sql/roles/banking_service.sql as the owner");
+        await owner.ExecuteAsync($"DROP ROLE {role};");
+    }
+
     [Fact]
     public async Task Migrate_says_why_it_fails()
     {
