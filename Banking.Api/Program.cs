@@ -8,7 +8,7 @@ if (await Commands.RunAsync(args) is { } exitCode)
 var builder = WebApplication.CreateSlimBuilder([.. args.SkipWhile(argument => argument == "serve")]);
 builder.ListenByDefaultOn("http://localhost:8080");
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
-builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // so that UseStrictRequests can name the fields
+builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // UseStrictRequests catches it and names the fields
 builder.Services.AddExceptionHandler<ExceptionProblems>();
 builder.Services.AddSingleton<IProblemDetailsWriter, ValidationProblems>();
 builder.Services.AddProblemDetails();
@@ -30,9 +30,9 @@ app.UseExceptionHandler();
 app.UseStatusCodePages(context =>
     Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request).ExecuteAsync(context.HttpContext));
 app.UseRouting();
-app.UseAllowedOrigins(); // before the callers, as a browser's preflight carries no token
+app.UseAllowedOrigins(); // before UseCallers: a browser's preflight carries no token
 app.UseCallers();
-app.UseLimits(); // between the two, so that callers are told apart and those who are refused count too
+app.UseLimits(); // between the two: it knows the callers by now, and counts those who are refused too
 app.UseScopes();
 app.UseStrictRequests();
 

@@ -4,8 +4,8 @@ using System.Diagnostics.Metrics;
 namespace Banking.Data;
 
 /// <summary>
-/// What is told to OpenTelemetry, as meter and activity source <c>Banking</c>. Labels come from sets that are small and known;
-/// ids, names, amounts and keys are in none of them. Times are in seconds.
+/// The meter and the activity source <c>Banking</c>. Labels have few, known values; they never hold ids, names, amounts or keys. Times
+/// are in seconds.
 /// </summary>
 public static class Telemetry
 {
@@ -16,26 +16,26 @@ public static class Telemetry
     private static readonly ActivitySource Spans = new(Name);
 
     private static readonly Counter<long> Postings = Meter.CreateCounter<long>(
-        "banking.postings", "{request}", "Requests that the ledger has answered, by type and outcome (posted, replayed, refused, failed).");
+        "banking.postings", "{request}", "Requests that the ledger answered, by type and outcome (posted, replayed, refused, failed).");
 
     internal static readonly Histogram<double> QueueWait = Meter.CreateHistogram(
-        "banking.queue.wait", "s", "From a request's arrival in the queue to the start of its transaction.", advice: Seconds);
+        "banking.queue.wait", "s", "Time from a request's arrival in the queue to the start of its transaction.", advice: Seconds);
 
     internal static readonly Histogram<int> BatchSize = Meter.CreateHistogram(
         "banking.batch.size", "{request}", "Requests in one write transaction.",
         advice: new InstrumentAdvice<int> { HistogramBucketBoundaries = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] });
 
     internal static readonly Histogram<double> BatchDuration = Meter.CreateHistogram(
-        "banking.batch.duration", "s", "A write transaction that succeeded, from its first statement to its commit.", advice: Seconds);
+        "banking.batch.duration", "s", "Time of a successful write transaction, from its first statement to its commit.", advice: Seconds);
 
     internal static readonly Histogram<double> CommitDuration = Meter.CreateHistogram(
-        "banking.commit.duration", "s", "The commit alone: what the disk, and a standby that commits wait for, take.", advice: Seconds);
+        "banking.commit.duration", "s", "Time of the commit alone: the disk and, if there is one, the synchronous standby.", advice: Seconds);
 
     internal static readonly Counter<long> Retries = Meter.CreateCounter<long>(
-        "banking.batch.retries", "{transaction}", "Write transactions that the database failed and that were run again.");
+        "banking.batch.retries", "{transaction}", "Write transactions that the database failed and the service ran again.");
 
     internal static readonly Gauge<double> SettlementUse = Meter.CreateGauge<double>(
-        "banking.settlement.use", description: "How much of the largest balance a currency's settlement account uses, by currency: 1 is full.");
+        "banking.settlement.use", description: "How full a currency's settlement account is, by currency: 1 is full.");
 
     private static InstrumentAdvice<double> Seconds => new()
     {
@@ -45,7 +45,7 @@ public static class Telemetry
     internal static void Answered(string operation, string outcome) => Postings.Add(1, new("type", operation), new("outcome", outcome));
 
     /// <summary>
-    /// The span of work that is done for several requests at once; null where nobody looks. It is linked with theirs both ways.
+    /// The span of work for several requests at once, linked with their spans both ways; null if nobody listens.
     /// </summary>
     internal static Activity? StartShared(string name, IEnumerable<Activity?> requests)
     {

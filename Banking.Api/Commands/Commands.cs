@@ -2,32 +2,32 @@ using System.Reflection;
 
 namespace Banking.Api;
 
-/// <summary>What the program does: serve, or one of the subcommands beside it.</summary>
+/// <summary>The program's commands: serve, and the subcommands.</summary>
 internal static class Commands
 {
     private const string Usage = """
         The Core Banking service. Its commands:
 
-          serve      bring the schema up to date and serve until SIGTERM (the default)
-          migrate    bring the schema up to date, or show what that would take
+          serve      apply the missing scripts and serve until SIGTERM (the default)
+          migrate    apply the missing scripts, or print them
           verify     check the whole book
-          health     ask the service of this container whether it is ready
+          health     ask the service in this container whether it is ready
           --version  print the version
 
-        Each says more with --help. Settings are environment variables, such as ConnectionStrings__Banking.
+        Each explains itself with --help. Settings are environment variables, such as ConnectionStrings__Banking.
         """;
 
     private const string ServeUsage = """
         serve [--urls <addresses>] [--environment <name>] [--<setting> <value>]...
-          Waits for the database, applies the scripts of sql/ that its schema lacks, and serves until SIGTERM. The options are
-          ASP.NET Core's own; any setting may be given as one, such as --Banking:Schema banking.
-        Exit code: 0 told to stop, 1 it couldn't start.
+          Waits for the database, applies the missing scripts of sql/, and serves until SIGTERM. Takes ASP.NET Core's own options
+          and any setting, such as --Banking:Schema banking.
+        Exit codes: 0 (stopped by SIGTERM), 1 (could not start, or failed).
         """;
 
     /// <summary>The version that <c>Directory.Build.props</c> gives to this build.</summary>
     public static string Version { get; } = typeof(Commands).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
-    /// <summary>Runs a subcommand to its exit code; null where the service is to be started with the arguments.</summary>
+    /// <summary>Runs a subcommand and returns its exit code; null if the arguments ask to serve.</summary>
     public static async Task<int?> RunAsync(string[] arguments)
     {
         switch (arguments)
@@ -54,7 +54,7 @@ internal static class Commands
         }
     }
 
-    /// <summary>The service's parts, for a subcommand that needs its database and serves nothing.</summary>
+    /// <summary>The service's parts, for a subcommand that needs the database and serves nothing.</summary>
     public static WebApplication Parts()
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -63,10 +63,10 @@ internal static class Commands
         return builder.Build();
     }
 
-    /// <summary>Says what a subcommand can't do anything with, and what it can. The exit code is 2.</summary>
+    /// <summary>Names the unknown argument and prints the usage. Returns exit code 2.</summary>
     public static async Task<int> RefuseAsync(string who, string argument, string usage)
     {
-        await Console.Error.WriteLineAsync($"{who} doesn't know what to make of {argument}.\n{usage}");
+        await Console.Error.WriteLineAsync($"{who} does not know {argument}.\n{usage}");
         return 2;
     }
 }

@@ -1,12 +1,12 @@
 namespace Banking.Api;
 
-/// <summary>The subcommand <c>health</c>: the image's own health check, as it has no shell to run one.</summary>
+/// <summary>The subcommand <c>health</c>: the image's health check. The image has no shell to run another.</summary>
 internal static class HealthCommand
 {
     private const string Usage = """
         health
-          Asks the service of this container, at ASPNETCORE_URLS or ASPNETCORE_HTTP_PORTS, whether it is ready.
-        Exit code: 0 ready, 1 not, or there is no answer, 2 wrong options.
+          Asks the service in this container, at ASPNETCORE_URLS or ASPNETCORE_HTTP_PORTS, whether it is ready.
+        Exit codes: 0 (ready), 1 (not ready, or no answer), 2 (wrong options).
         """;
 
     public static async Task<int> RunAsync(string[] options)

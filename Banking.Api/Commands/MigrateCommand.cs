@@ -2,15 +2,16 @@ using Banking.Data;
 
 namespace Banking.Api;
 
-/// <summary>The subcommand <c>migrate</c>: brings the schema to this build's version, or shows what that would take.</summary>
+/// <summary>The subcommand <c>migrate</c>: applies the missing scripts, or prints them.</summary>
 internal static class MigrateCommand
 {
     private const string Usage = """
         migrate [--dry-run]
-          Applies the scripts that the book lacks which ConnectionStrings__Banking and Banking__Schema name, each in a transaction,
-          as the role of ConnectionStrings__Migrations where that is set. It waits for the database as a start does.
-          --dry-run   prints these scripts instead, and changes nothing
-        Exit code: 0 the schema is at this build's version (with --dry-run: this is what it takes), 1 it isn't, 2 wrong options.
+          Waits for the database, then applies the missing scripts of sql/ to the book, each in a transaction.
+          ConnectionStrings__Banking and Banking__Schema name the book. If ConnectionStrings__Migrations is set, its role applies
+          the scripts.
+          --dry-run   prints the missing scripts and changes nothing
+        Exit codes: 0 (the schema is up to date, or --dry-run printed what is missing), 1 (failed), 2 (wrong options).
         """;
 
     public static async Task<int> RunAsync(string[] options)
@@ -35,7 +36,7 @@ internal static class MigrateCommand
             {
                 foreach (var script in await database.PendingAsync())
                 {
-                    Console.WriteLine($"-- Pending in {database.Description}: {script.Name}\n\n{script.Sql}");
+                    Console.WriteLine($"-- Missing in {database.Description}: {script.Name}\n\n{script.Sql}");
                 }
             }
             else
@@ -53,7 +54,7 @@ internal static class MigrateCommand
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {
-            await Console.Error.WriteLineAsync($"Can't migrate: {exception.Message}");
+            await Console.Error.WriteLineAsync($"Can't migrate: {Hosting.ReasonOf(exception)}");
             return 1;
         }
     }

@@ -8,15 +8,15 @@ using OpenTelemetry.Metrics;
 
 namespace Banking.Api;
 
-/// <summary>The subcommand <c>verify</c>: is the book right, and still what it was? Exit code 0 yes, 1 no, 2 it can't be asked.</summary>
+/// <summary>The subcommand <c>verify</c>: checks that the book is right and that nobody rewrote it.</summary>
 internal static partial class VerifyCommand
 {
     private const string Usage = """
         verify [--json] [--against <block_id>:<hash>]
-          Runs the checks of sql/checks on the book that ConnectionStrings__Banking and Banking__Schema name, reading only.
-          --against   also proves that a head kept from GET /api/audit_head is still on the chain
-          --json      one JSON object a line
-        Exit code: 0 all passed, 1 a check found something, 2 the checks couldn't be run.
+          Runs the checks of sql/checks on the book that ConnectionStrings__Banking and Banking__Schema name. Read-only.
+          --against   also checks that a head kept from GET /api/audit_head is still on the chain
+          --json      prints one JSON object per line
+        Exit codes: 0 (passed), 1 (violations found), 2 (could not run, or wrong options).
         """;
 
     public static async Task<int> RunAsync(string[] arguments)
@@ -56,7 +56,7 @@ internal static partial class VerifyCommand
             }
 
             using var metrics = Observability.HasCollector(app.Configuration) ? VerificationMetrics() : null;
-            // Each in a session of its own: on a large book they read for a minute and wait for nothing.
+            // Each in its own session, some at once: on a large book a check reads for a minute.
             using var places = new SemaphoreSlim(Verification.AtOnce);
             var passed = true;
             foreach (var (check, running) in runs.Select(run => (run.Check, RunAsync(run.Run, places))).ToList())
@@ -72,18 +72,18 @@ internal static partial class VerifyCommand
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {
-            await Console.Error.WriteLineAsync($"Can't verify: {exception.Message}");
+            await Console.Error.WriteLineAsync($"Can't verify: {Hosting.ReasonOf(exception)}");
             return 2;
         }
     }
 
     private static readonly Gauge<long> Findings = Telemetry.Meter.CreateGauge<long>(
-        "banking.verify.findings", "{row}", "Rows that a check found; 0 where all is right.");
+        "banking.verify.findings", "{row}", "Rows that a check found; 0 if the book is right.");
 
     private static readonly Gauge<long> LastRun = Telemetry.Meter.CreateGauge<long>(
-        "banking.verify.time", "s", "When all checks were last run, in seconds since 1970.");
+        "banking.verify.time", "s", "When verify last ran all checks, in seconds since 1970.");
 
-    /// <summary>Sends the results to the collector that the environment names, when it is disposed of.</summary>
+    /// <summary>Sends the results to the environment's collector when it is disposed.</summary>
     private static MeterProvider VerificationMetrics() =>
         Sdk.CreateMeterProviderBuilder().ConfigureResource(Observability.Describe).AddMeter(Telemetry.Name).AddOtlpExporter().Build();
 

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Cors.Infrastructure;
 
 namespace Banking.Api;
 
-/// <summary>Lets pages of other origins call the service, where <see cref="ServiceOptions.AllowedOrigins"/> names them. Without it no browser does.</summary>
+/// <summary>Lets web pages of the origins in <see cref="ServiceOptions.AllowedOrigins"/> call the service. By default none may.</summary>
 internal static class AllowedOrigins
 {
     public static void AddAllowedOrigins(this IServiceCollection services)

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace Banking.Api;
 
-/// <summary>The database of this process's book: the one that the settings name or, in Development without one, a PostgreSQL of its own.</summary>
+/// <summary>The database of this process's book: the one in the settings. In Development without one, a private PostgreSQL.</summary>
 internal sealed partial class BookDatabase(
     IConfiguration configuration, IHostEnvironment environment, LedgerOptions ledgerOptions, ServiceOptions options, ILogger<BookDatabase> logger) : IAsyncDisposable
 {
@@ -28,24 +28,24 @@ internal sealed partial class BookDatabase(
         else if (environment.IsDevelopment())
         {
             cluster = await PrivateCluster.StartAsync(options.DataFolder ?? PrivateCluster.DefaultFolder);
-            (ConnectionString, Description) = (cluster.ConnectionString, $"{cluster.Folder} (an embedded PostgreSQL {cluster.Version})");
+            (ConnectionString, Description) = (cluster.ConnectionString, $"{cluster.Folder} (a private PostgreSQL {cluster.Version})");
         }
         else
         {
             throw new InvalidOperationException(
-                "No database: set ConnectionStrings__Banking, such as Host=db;Database=banking;Username=banking;Password=... "
-                + "(only in Development is one started without it).");
+                "No database is configured. Set ConnectionStrings__Banking, such as Host=db;Database=banking;Username=banking;Password=... "
+                + "Only in Development (ASPNETCORE_ENVIRONMENT) does the service start a PostgreSQL of its own.");
         }
     }
 
-    /// <summary>Applies the scripts that are missing, as the owner where ConnectionStrings__Migrations names one, and gives their names.</summary>
+    /// <summary>Applies the missing scripts, as the role in ConnectionStrings__Migrations if it is set, and returns their names.</summary>
     public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(
         OwnersConnectionString, ledgerOptions.Schema, TimeSpan.FromSeconds(options.StartSeconds), holder => LogWaitingForLock(holder, options.StartSeconds));
 
-    /// <summary>The scripts that are missing.</summary>
+    /// <summary>The missing scripts.</summary>
     public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, ledgerOptions.Schema);
 
-    /// <summary>Does the work, once a database that can't be reached or isn't up yet answers. What waiting doesn't mend fails at once.</summary>
+    /// <summary>Does the work as soon as the database answers. A fault that waiting cannot fix, such as a wrong password, is thrown at once.</summary>
     public async Task WhenItAnswersAsync(Func<Task> work)
     {
         var since = Stopwatch.GetTimestamp();
@@ -61,7 +61,7 @@ internal sealed partial class BookDatabase(
                 var reason = exception.InnerException is { } inner ? $"{exception.Message}: {inner.Message}" : exception.Message;
                 if (Stopwatch.GetElapsedTime(since).TotalSeconds >= options.StartSeconds)
                 {
-                    throw new InvalidOperationException($"The database did not answer within {options.StartSeconds} s. {reason}.", exception);
+                    throw new InvalidOperationException($"The database did not answer within {options.StartSeconds} s. {reason}. Check ConnectionStrings__Banking and that the database is up.", exception);
                 }
 
                 if (trial % TrialsPerWarning == 0)
@@ -76,10 +76,10 @@ internal sealed partial class BookDatabase(
 
     private string OwnersConnectionString => Settings.ConnectionString(configuration, "Migrations") ?? ConnectionString;
 
-    [LoggerMessage(LogLevel.Warning, "The database does not answer yet: {Reason}. It is tried again every second, for {Seconds} s in all.")]
+    [LoggerMessage(LogLevel.Warning, "The database does not answer yet: {Reason}. The service retries every second, for {Seconds} s in total (Banking__StartSeconds).")]
     private partial void LogWaiting(string reason, int seconds);
 
-    [LoggerMessage(LogLevel.Warning, "Scripts are pending, and another session has the migration lock: {Holder}. Waiting for it, for {Seconds} s in all.")]
+    [LoggerMessage(LogLevel.Warning, "Scripts are pending, but another session has the migration lock: {Holder}. Waiting for it for up to {Seconds} s (Banking__StartSeconds).")]
     private partial void LogWaitingForLock(string holder, int seconds);
 
     public ValueTask DisposeAsync() => cluster?.DisposeAsync() ?? ValueTask.CompletedTask;

@@ -1,9 +1,9 @@
 namespace Banking.Api;
 
-/// <summary>A loop that answers callers, who would wait in vain if it ended.</summary>
+/// <summary>A loop that answers callers. If it ended, they would wait for ever.</summary>
 internal sealed record CriticalLoop(string Name, Func<CancellationToken, Task> RunAsync);
 
-/// <summary>Runs the critical loops, and ends the process with exit code 1 where one of them fails.</summary>
+/// <summary>Runs the critical loops. If one fails, the process ends with exit code 1.</summary>
 internal sealed partial class CriticalLoops(
     IEnumerable<CriticalLoop> loops, IHostApplicationLifetime lifetime, ILogger<CriticalLoops> logger) : BackgroundService
 {
@@ -19,7 +19,7 @@ internal sealed partial class CriticalLoops(
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
         }
-        catch (Exception exception) // whatever it is, the loop is no more
+        catch (Exception exception) // whatever it was, the loop has ended
         {
             LogFailed(exception, loop.Name);
             Environment.ExitCode = 1;
@@ -27,6 +27,6 @@ internal sealed partial class CriticalLoops(
         }
     }
 
-    [LoggerMessage(LogLevel.Critical, "The {Loop} has failed, so its callers get no answers. This process ends with exit code 1; start it again.")]
+    [LoggerMessage(LogLevel.Critical, "The {Loop} has failed and answers nobody any more. This process now stops with exit code 1. Start it again, and report the exception.")]
     private partial void LogFailed(Exception exception, string loop);
 }

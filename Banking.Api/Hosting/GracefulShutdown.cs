@@ -3,8 +3,8 @@ using Banking.Data;
 namespace Banking.Api;
 
 /// <summary>
-/// The first thing on SIGTERM: readiness turns false while the service still serves, so that a load balancer can look away
-/// before the port closes.
+/// Runs first on SIGTERM: readiness turns false while the service still serves, so that a load balancer sends nothing more before the
+/// port closes.
 /// </summary>
 internal sealed class GracefulShutdown(ServiceOptions options) : IHostedLifecycleService
 {

@@ -39,12 +39,12 @@ internal static partial class Hosting
         where T : class
     {
         services.AddOptions<T>()
-            .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // first, as the binder's own words name no rule
+            .Configure<IConfiguration>((_, configuration) => Settings.Check(configuration)) // before the binder, whose errors do not say what is allowed
             .BindConfiguration("Banking");
         services.AddSingleton(provider => provider.GetRequiredService<IOptions<T>>().Value);
     }
 
-    /// <summary>The address where none is set by ASP.NET's own settings.</summary>
+    /// <summary>The address to use if ASP.NET's own settings name none.</summary>
     public static void ListenByDefaultOn(this WebApplicationBuilder builder, string url)
     {
         if (string.IsNullOrEmpty(builder.Configuration["urls"] ?? builder.Configuration["http_ports"] ?? builder.Configuration["https_ports"]))
@@ -53,7 +53,7 @@ internal static partial class Hosting
         }
     }
 
-    /// <summary>Finds or starts the database, brings its schema up to date and serves until told to stop. The exit code is 1 where it can't, with the reason in the log.</summary>
+    /// <summary>Finds or starts the database, brings its schema up to date and serves until SIGTERM. If it cannot start, it logs the reason and returns exit code 1.</summary>
     public static async Task<int> ServeAsync(this WebApplication app)
     {
         await using (app)
@@ -81,27 +81,33 @@ internal static partial class Hosting
             }
             catch (Exception exception) when (IsForTheOperator(exception))
             {
-                LogCannotStart(app.Logger, exception.Message);
+                LogCannotStart(app.Logger, ReasonOf(exception));
                 return 1;
             }
         }
     }
 
-    /// <summary>Whatever hangs, draining is followed by five seconds at most: four for those who still wait, one for the ledger.</summary>
+    /// <summary>Shutdown takes at most five seconds after draining, even if something hangs: four for open requests, one for the ledger.</summary>
     private static void LimitShutdown(this WebApplication app) =>
         app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout =
             TimeSpan.FromSeconds(app.Services.GetRequiredService<ServiceOptions>().DrainSeconds + 4);
 
-    /// <summary>A reason not to start that its message alone explains: a setting, the database, the machine.</summary>
+    /// <summary>Whether the message alone tells an operator what is wrong (a setting, the database, the machine), without a stack trace.</summary>
     public static bool IsForTheOperator(Exception exception) =>
         exception is InvalidOperationException or OptionsValidationException or PostgresException || Database.IsTransient(exception);
+
+    /// <summary>The message. If PostgreSQL denies access, also what to do, which PostgreSQL does not know.</summary>
+    public static string ReasonOf(Exception exception) => exception is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.UndefinedTable }
+        ? $"{exception.Message}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner. "
+            + "If scripts are pending, set ConnectionStrings__Migrations to a connection string of the owner."
+        : exception.Message;
 
     [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
     private static partial void LogCannotStart(ILogger logger, string reason);
 
-    [LoggerMessage(LogLevel.Information, "Applied {Script} to {Database}.")]
+    [LoggerMessage(LogLevel.Information, "Applied the script {Script} to {Database}.")]
     private static partial void LogApplied(ILogger logger, string script, string database);
 
-    [LoggerMessage(LogLevel.Information, "Ready. The data is in {Database}; the docs page is at {Url}/scalar")]
+    [LoggerMessage(LogLevel.Information, "Ready. Data: {Database}. Docs page: {Url}/scalar")]
     private static partial void LogReady(ILogger logger, string database, string? url);
 }

@@ -10,14 +10,14 @@ using Microsoft.Extensions.Options;
 namespace Banking.Api;
 
 /// <summary>
-/// What one client may take from the others: size, time and number. What can't be read as HTTP at all, or breaks the limits of
-/// headers, Kestrel refuses by itself with a bare status.
+/// Limits what one client may use: size, time and number of requests. Kestrel itself answers malformed HTTP and headers over their
+/// limits, with a bare status.
 /// </summary>
 internal static class Limits
 {
     private const string PerCaller = nameof(PerCaller);
 
-    /// <summary>A caller with a valid token, or the address of one without.</summary>
+    /// <summary>A caller with a valid token is counted by its name, one without by its IP address.</summary>
     private readonly record struct Bucket(string Caller, IPAddress? Address);
 
     public static void AddLimits(this IServiceCollection services)
@@ -37,12 +37,12 @@ internal static class Limits
         });
     }
 
-    /// <summary>Sets what Kestrel reads when it starts. Any earlier, a setting that is wrong would break the making of the host, where nobody could say so.</summary>
+    /// <summary>Sets the limits that Kestrel reads when it starts. Earlier, while the host is built, an invalid setting could not be reported.</summary>
     public static void LimitConnections(this WebApplication app)
     {
         var settings = app.Services.GetRequiredService<ServiceOptions>();
         var kestrel = app.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value;
-        kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // any byte gets as far as the rule that refuses it by name
+        kestrel.RequestHeaderEncodingSelector = _ => Encoding.Latin1; // accepts any byte, so that our own rule can refuse it and name the header
         kestrel.Limits.MaxRequestBodySize = settings.BodyLimit;
         kestrel.Limits.MaxRequestHeadersTotalSize = settings.HeaderLimit;
         kestrel.Limits.MaxRequestHeaderCount = settings.HeaderCountLimit;
@@ -60,8 +60,8 @@ internal static class Limits
     }
 
     /// <summary>
-    /// Limits the calls of a group. A read is cut short; what moves money never is, as it goes on all the same and only its
-    /// outcome can be the answer: the ledger bounds its time.
+    /// Limits the calls of a group. Reads time out. A write may already be committing, so its answer is always its real outcome; the
+    /// ledger limits its time.
     /// </summary>
     public static TBuilder WithLimits<TBuilder>(this TBuilder endpoints)
         where TBuilder : IEndpointConventionBuilder

@@ -12,7 +12,7 @@ using OpenTelemetry.Trace;
 
 namespace Banking.Api;
 
-/// <summary>What a request's line in the log tells beside its status, noted by whoever knows.</summary>
+/// <summary>What a request's log line shows beside its status. The code that knows it sets it.</summary>
 internal sealed class RequestLine
 {
     public string? Code { get; set; }
@@ -21,31 +21,31 @@ internal sealed class RequestLine
 }
 
 /// <summary>
-/// What an operator sees: metrics at <c>/metrics</c>, traces and metrics by OTLP where the environment names a collector
-/// (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c>), and a line in the log for each request.
+/// What an operator sees: metrics at <c>/metrics</c>, a log line per request and, if <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> names a
+/// collector, traces and metrics by OTLP.
 /// </summary>
 internal static partial class Observability
 {
-    // traceresponse, a draft of the W3C's Trace Context, has the form of traceparent and names trace and span; Request-Id has no standard form.
+    // A draft of the W3C's Trace Context, in the form of traceparent. Request-Id has no standard form.
     public const string TraceResponse = "traceresponse";
 
     private static readonly Counter<long> Refusals = Telemetry.Meter.CreateCounter<long>(
-        "banking.refusals", "{request}", "Requests that were answered with a problem document, by its code.");
+        "banking.refusals", "{request}", "Requests answered with a problem document, by code.");
 
-    private static readonly TextWriter Output = new RestingOutput(Console.Out); // one for the process, however many hosts it has
+    private static readonly TextWriter Output = new RestingOutput(Console.Out); // one per process; tests have several hosts in one
 
     public static void AddObservability(this WebApplicationBuilder builder)
     {
         Console.SetOut(Output);
-        // The slim host takes the simple form, whatever the settings say.
+        // The slim host ignores this setting and uses the simple form.
         builder.Services.Configure<ConsoleLoggerOptions>(console => console.FormatterName = builder.Configuration["Logging:Console:FormatterName"]);
         builder.Services.Configure<JsonConsoleFormatterOptions>(json =>
-            json.JsonWriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }); // text stays as it is; a log is no HTML
+            json.JsonWriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }); // keeps < > & readable: a log is not HTML
         var telemetry = builder.Services.AddOpenTelemetry()
             .ConfigureResource(Describe)
             .WithMetrics(metrics => metrics
                 .AddMeter(Telemetry.Name, "Npgsql", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
-                // Where the database is, is for nobody who may only scrape.
+                // Without the labels that show the database's address: /metrics is open.
                 .AddView("db.client.operation.duration", new MetricStreamConfiguration { TagKeys = ["db.client.connection.pool.name", "error.type"] })
                 .AddPrometheusExporter());
         if (HasCollector(builder.Configuration))
@@ -58,7 +58,7 @@ internal static partial class Observability
         }
     }
 
-    /// <summary>Whether the environment names a collector. Of a signal that has another, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and the like tell.</summary>
+    /// <summary>Whether the environment names a collector. OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and the like can then name another one for a single signal.</summary>
     public static bool HasCollector(IConfiguration configuration) => !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]);
 
     /// <summary>The service's name, where <c>OTEL_SERVICE_NAME</c> gives no other.</summary>
@@ -68,13 +68,13 @@ internal static partial class Observability
 
     public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics").DisableHttpMetrics();
 
-    /// <summary>The trace of the request at hand, as its line in the log has it.</summary>
+    /// <summary>The trace id of the current request, as in its log line.</summary>
     public static string TraceId => Activity.Current!.TraceId.ToHexString();
 
-    /// <summary>Names the trace of every answer in a header.</summary>
+    /// <summary>Puts the trace id of every answer into a header.</summary>
     public static void UseTraceResponse(this WebApplication app) => app.Use((context, next) =>
     {
-        // ASP.NET starts an activity for its log, or for a collector. With neither, nobody else has.
+        // ASP.NET starts an activity only for its log or for a collector. Without both there is none yet.
         if (Activity.Current is null)
         {
             return InTraceAsync(context, next);
@@ -99,14 +99,14 @@ internal static partial class Observability
         await next(context);
     }
 
-    /// <summary>Counts a refusal by its code, and notes it for the request's line.</summary>
+    /// <summary>Counts a refusal by its code, and keeps the code for the request's log line.</summary>
     public static void Refused(HttpContext context, string code)
     {
         Refusals.Add(1, new KeyValuePair<string, object?>("code", code));
         context.Features.Get<RequestLine>()?.Code = code;
     }
 
-    /// <summary>Logs a line for each request, but for those of probes, scrapes and the docs page.</summary>
+    /// <summary>Logs a line per request, except for probes, scrapes and the docs page.</summary>
     public static void UseRequestLines(this WebApplication app)
     {
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Banking.Api.Requests");
@@ -129,7 +129,7 @@ internal static partial class Observability
                 return;
             }
 
-            // A path that is no call of ours, or a method of its own making, is the client's text, and stays out of the log.
+            // An unknown path or method is the client's own text, which never goes into the log.
             var method = HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsPost(context.Request.Method) ? context.Request.Method : "another";
             var (status, trace) = (context.Response.StatusCode, TraceId);
             var milliseconds = Math.Round(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 1);
@@ -162,8 +162,8 @@ internal static partial class Observability
 }
 
 /// <summary>
-/// Rests after a write, and by that lets lines gather: the console logger's thread is then woken once for many of them, and not
-/// by every request for its own, which costs more than writing it. A line is late by <see cref="Rest"/> at most.
+/// Rests after a write, so that lines gather and the console logger's thread wakes once for many of them. Waking it for every line
+/// costs more than writing the line. A line is late by at most <see cref="Rest"/>.
 /// </summary>
 internal sealed class RestingOutput(TextWriter output) : TextWriter
 {

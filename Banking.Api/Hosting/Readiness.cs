@@ -4,12 +4,12 @@ using Npgsql;
 
 namespace Banking.Api;
 
-/// <summary>Whether this instance takes new work, and if not, why. It answers within a second, even while the database hangs.</summary>
+/// <summary>Whether this instance takes new work, and if not, why. Answers within a second, even while the database hangs.</summary>
 internal sealed partial class Readiness(
     NpgsqlDataSource dataSource, Ledger ledger, GracefulShutdown shutdown, LedgerOptions options, ILogger<Readiness> logger)
 {
     private static readonly Gauge<int> Ready = Telemetry.Meter.CreateGauge<int>(
-        "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not; missing until it is first asked.");
+        "banking.ready", description: "The last answer of /health/ready: 1 ready, 0 not ready. Missing until the first request to it.");
 
     private const string Silent = "the database does not answer";
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(400);
@@ -18,7 +18,7 @@ internal sealed partial class Readiness(
     private Task<string?> database = Task.FromResult<string?>(null);
     private string said = "";
 
-    /// <summary>Nothing where it is ready.</summary>
+    /// <summary>Empty if it is ready.</summary>
     public async Task<IReadOnlyList<string>> ReasonsAgainstAsync()
     {
         string?[] reasons =
@@ -39,7 +39,7 @@ internal sealed partial class Readiness(
         {
             if (database.IsCompleted)
             {
-                // One at a time, and on a thread of its own: Npgsql waits for a database that hangs on the thread that asked it.
+                // One at a time, on a thread of its own: while the database hangs, Npgsql blocks the calling thread.
                 database = Task.Factory.StartNew(Ask, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             }
 
@@ -63,10 +63,10 @@ internal sealed partial class Readiness(
             return BookState.Read(dataSource) switch
             {
                 { IsStandby: true } => "the database is a standby",
-                { IsReadOnly: true } => "the database's sessions are read-only (default_transaction_read_only)",
-                { MayInsert: false } => "the role may only read the book (see sql/roles)",
+                { IsReadOnly: true } => "database sessions are read-only (default_transaction_read_only)",
+                { MayInsert: false } => "the database role may not write to the book; run sql/roles/banking_service.sql",
                 { MissingScripts: [var first, ..] missing } =>
-                    $"the schema is older than this build: {missing.Count} scripts are missing, the first is {first}",
+                    $"the schema lacks {missing.Count} of this build's scripts, first {first}; run migrate",
                 _ => null,
             };
         }
@@ -76,7 +76,7 @@ internal sealed partial class Readiness(
         }
         catch (PostgresException exception)
         {
-            return $"the database refuses this service the book (SQLSTATE {exception.SqlState})";
+            return $"the book cannot be read (SQLSTATE {exception.SqlState})";
         }
     }
 
@@ -98,9 +98,9 @@ internal sealed partial class Readiness(
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Not ready, and asks for no new work: {Reasons}.")]
+    [LoggerMessage(LogLevel.Warning, "Not ready: {Reasons}. /health/ready now answers 503. docs/operate.md, \"Health and readiness\", says what to do.")]
     private partial void LogUnready(string reasons);
 
-    [LoggerMessage(LogLevel.Information, "Ready again.")]
+    [LoggerMessage(LogLevel.Information, "Ready again: /health/ready answers 200.")]
     private partial void LogReady();
 }

@@ -8,13 +8,13 @@ using Npgsql;
 namespace Banking.Api;
 
 /// <summary>
-/// Refuses settings that are wrong, in words that an operator can act on: the setting, its environment variable, and what it
-/// must be. No value is repeated, as any of them may be a password that stands in the wrong place.
+/// Refuses invalid settings. The message names the setting, its environment variable and what is allowed. It never repeats a value:
+/// any value may be a password in the wrong place.
 /// </summary>
 internal static class Settings
 {
-    /// <summary>Holds the section <c>Banking</c> to the rules of <see cref="LedgerOptions"/> and <see cref="ServiceOptions"/>.</summary>
-    /// <exception cref="OptionsValidationException">Something is wrong; all of it is named.</exception>
+    /// <summary>Checks the section <c>Banking</c> against the rules of <see cref="LedgerOptions"/> and <see cref="ServiceOptions"/>.</summary>
+    /// <exception cref="OptionsValidationException">Settings are invalid. The message names all of them.</exception>
     public static void Check(IConfiguration configuration)
     {
         PropertyInfo[] known = [.. typeof(LedgerOptions).GetProperties(), .. typeof(ServiceOptions).GetProperties()];
@@ -23,7 +23,7 @@ internal static class Settings
         {
             if (known.FirstOrDefault(property => property.Name.Equals(setting.Key, StringComparison.OrdinalIgnoreCase)) is not { } property)
             {
-                wrong.Add($"{NameOf(setting.Key)} is no setting. There are {string.Join(", ", known.Select(one => one.Name))}");
+                wrong.Add($"{NameOf(setting.Key)} is not a setting. The settings are {string.Join(", ", known.Select(one => one.Name))}");
             }
             else if (BrokenRule(property, setting.Value ?? "") is { } rule)
             {
@@ -37,20 +37,20 @@ internal static class Settings
         }
     }
 
-    /// <summary>Holds the settings to the book.</summary>
-    /// <exception cref="InvalidOperationException">The default currency is none of the book's.</exception>
+    /// <summary>Checks the settings against the book.</summary>
+    /// <exception cref="InvalidOperationException">The book does not have the default currency.</exception>
     public static async Task CheckAsync(ServiceOptions options, Currencies currencies)
     {
         if (await currencies.FindAsync(options.DefaultCurrency) is null)
         {
             throw new InvalidOperationException(
-                $"{NameOf(nameof(options.DefaultCurrency))} must be the code of a currency in use of ISO 4217, such as EUR.");
+                $"{NameOf(nameof(options.DefaultCurrency))} must be a currency that the book has, such as EUR.");
         }
     }
 
     private static string NameOf(string setting) => $"Banking:{setting} (environment variable Banking__{setting})";
 
-    /// <summary>What the text must be, where it isn't.</summary>
+    /// <summary>What is allowed, if the text is not; else null.</summary>
     private static string? BrokenRule(PropertyInfo property, string text)
     {
         var (holds, rule) = (property.PropertyType == typeof(bool), property.GetCustomAttribute<ValidationAttribute>()) switch
@@ -65,8 +65,8 @@ internal static class Settings
         return holds ? null : rule;
     }
 
-    /// <summary>A connection string that can be used as it is; null where none is set.</summary>
-    /// <exception cref="InvalidOperationException">It can't be used.</exception>
+    /// <summary>A connection string that Npgsql accepts; null if none is set.</summary>
+    /// <exception cref="InvalidOperationException">Npgsql does not accept it.</exception>
     public static string? ConnectionString(IConfiguration configuration, string name)
     {
         if (configuration.GetConnectionString(name) is not { Length: > 0 } configured)
@@ -81,10 +81,10 @@ internal static class Settings
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException or InvalidOperationException or NotSupportedException)
         {
-            // Npgsql's message quotes what it stumbled over, which may be the end of a password, so it goes nowhere.
+            // Npgsql's message may quote a part of the password, so it is dropped.
             throw new InvalidOperationException(
-                $"ConnectionStrings__{name} can't be read. Its form is Host=…;Database=…;Username=…;Password=…, and a value with ; = or "
-                + "quotes in it stands in quotes. It isn't shown, as it may hold a password.");
+                $"ConnectionStrings__{name} cannot be read. Write Host=…;Database=…;Username=…;Password=…, and put a value that contains "
+                + "; = or a quote in quotes. The value is not shown here because it may contain a password.");
         }
     }
 }

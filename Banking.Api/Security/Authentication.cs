@@ -9,14 +9,14 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Api;
 
-/// <summary>Asks the callers of the API for tokens, where the settings say whose tokens count.</summary>
+/// <summary>Asks callers of the API for tokens, if the settings say which tokens are accepted.</summary>
 internal static partial class Authentication
 {
     public const string Scheme = JwtBearerDefaults.AuthenticationScheme;
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    /// <summary>States the scope that a caller of this endpoint has to have. Within the API, an endpoint that states none is closed to everybody.</summary>
+    /// <summary>Sets the scope that a caller of this endpoint needs. An endpoint of the API without one refuses everybody.</summary>
     public static RouteHandlerBuilder Needs(this RouteHandlerBuilder endpoint, string scope) => endpoint.WithMetadata(new NeededScope(scope));
 
     public static void AddCallers(this WebApplicationBuilder builder)
@@ -24,34 +24,34 @@ internal static partial class Authentication
         var settings = new AuthenticationSettings(builder.Configuration);
         if (!settings.AreGiven)
         {
-            // Nobody is asked for anything, so nothing has to run that asks. Whether this is meant is checked before the start.
+            // Nobody is asked for a token. CheckAuthentication refuses to start if the operator has not allowed that.
             builder.Services.Configure<RouteOptions>(routes => routes.SuppressCheckForUnhandledSecurityMetadata = true);
             return;
         }
 
-        // A default, so it comes before ASP.NET reads the settings; what comes after is not for settings to change.
+        // A default, set before ASP.NET reads the settings. What is set after that, the settings cannot change.
         builder.Services.Configure<JwtBearerOptions>(Scheme, bearer => bearer.BackchannelTimeout = Patience);
         builder.Services.AddAuthentication(Scheme).AddJwtBearer(bearer =>
         {
             bearer.MapInboundClaims = false;
-            bearer.AutomaticRefreshInterval = TimeSpan.FromHours(1); // how long a key may count on that its authority has withdrawn
+            bearer.AutomaticRefreshInterval = TimeSpan.FromHours(1); // a key that the authority has withdrawn is accepted for up to this long
             bearer.RequireHttpsMetadata = !builder.Environment.IsDevelopment();
             bearer.Events = new() { OnMessageReceived = PrepareAsync, OnTokenValidated = NameCallerAsync };
             var tokens = bearer.TokenValidationParameters;
             tokens.ValidateIssuer = true;
             tokens.ValidateAudience = true;
             tokens.ClockSkew = TimeSpan.FromSeconds(30);
-            tokens.IssuerSigningKeys = []; // ASP.NET's own reader fails where an issuer has two, and lets every key count for every issuer
+            tokens.IssuerSigningKeys = []; // ASP.NET's own reader fails if an issuer has two keys, and accepts every key for every issuer
             if (settings.Keys is { Count: > 0 } keys)
             {
                 tokens.IssuerSigningKeyResolver = (_, token, _, _) =>
                     keys.Contains(token.Issuer) ? keys[token.Issuer] : throw new SecurityTokenInvalidIssuerException();
             }
         });
-        // The keys that were good last count no longer than those that an authority gives out now.
+        // Old keys are dropped as soon as the authority publishes new ones.
         builder.Services.PostConfigure<JwtBearerOptions>(
             Scheme, bearer => ((BaseConfigurationManager?)bearer.ConfigurationManager)?.UseLastKnownGoodConfiguration = false);
-        // It brings data protection along, which would make keys for cookies at every start, and complain where it can't store them.
+        // AddAuthentication also adds data protection, which would make cookie keys at every start and log an error if it cannot store them.
         builder.Services.Remove(builder.Services.Single(service =>
             service.ServiceType == typeof(IHostedService) && service.ImplementationType?.Assembly == typeof(DataProtectionOptions).Assembly));
         builder.Services.AddAuthorizationBuilder().SetDefaultPolicy(new AuthorizationPolicyBuilder()
@@ -61,7 +61,7 @@ internal static partial class Authentication
         builder.Services.AddSingleton<IAuthorizationMiddlewareResultHandler, AuthorizationProblems>();
     }
 
-    /// <summary>Finds out who calls, and refuses nobody yet.</summary>
+    /// <summary>Finds out who calls. Refuses nobody yet.</summary>
     public static void UseCallers(this WebApplication app)
     {
         if (new AuthenticationSettings(app.Configuration).AreGiven)
@@ -70,7 +70,7 @@ internal static partial class Authentication
         }
     }
 
-    /// <summary>Refuses those without a valid token, or without the scope of the call.</summary>
+    /// <summary>Refuses callers without a valid token or without the call's scope.</summary>
     public static void UseScopes(this WebApplication app)
     {
         if (new AuthenticationSettings(app.Configuration).AreGiven)
@@ -79,7 +79,7 @@ internal static partial class Authentication
         }
     }
 
-    /// <summary>Throws where callers would be let in without a token and nobody has said that this is meant, or where no token could be judged.</summary>
+    /// <summary>Throws if callers would need no token although the operator has not allowed that, or if the settings cannot check a token.</summary>
     public static void CheckAuthentication(this WebApplication app)
     {
         var settings = new AuthenticationSettings(app.Configuration);
@@ -99,7 +99,7 @@ internal static partial class Authentication
         }
         else
         {
-            // Only Development starts like this. The addresses are known when they are listened on.
+            // Only Development gets here. The addresses are known once the server listens.
             app.Lifetime.ApplicationStarted.Register(() =>
             {
                 if (app.Urls.FirstOrDefault(url => !IsLoopback(BindingAddress.Parse(url))) is { } reachable)
@@ -113,7 +113,7 @@ internal static partial class Authentication
     private static bool IsLoopback(BindingAddress address) =>
         address.IsUnixPipe || address.Host == "localhost" || (IPAddress.TryParse(address.Host, out var ip) && IPAddress.IsLoopback(ip));
 
-    // Else ASP.NET would read them with the first request, and fail it.
+    // Otherwise ASP.NET would read them with the first request, and that request would fail.
     private static void ReadSettings(IServiceProvider services)
     {
         try
@@ -122,7 +122,7 @@ internal static partial class Authentication
         }
         catch (Exception exception) when (exception is FormatException or ArgumentException)
         {
-            throw new InvalidOperationException($"{AuthenticationSettings.Name}__... can't be read: {exception.Message}", exception);
+            throw new InvalidOperationException($"A setting below {AuthenticationSettings.Name}__ can't be read: {exception.Message}", exception);
         }
     }
 
@@ -131,7 +131,7 @@ internal static partial class Authentication
         && http.GetEndpoint()?.Metadata.GetMetadata<NeededScope>() is { } needed
         && context.User.Claims.Any(claim => claim.Type is "scope" or "scp" && claim.Value.Split(' ').Contains(needed.Name));
 
-    /// <summary>Sees to it that there are keys to judge a token with. Without them it would be refused, as if its caller were to blame.</summary>
+    /// <summary>Fetches the keys before the token is checked. Without them ASP.NET would refuse a valid token with 401.</summary>
     private static async Task PrepareAsync(MessageReceivedContext context)
     {
         var sent = context.Request.Headers.Authorization;
@@ -170,12 +170,12 @@ internal static partial class Authentication
         return Task.CompletedTask;
     }
 
-    [LoggerMessage(LogLevel.Warning, "Everybody who reaches this service may do everything: Banking__AllowAnonymous is set, and nobody is asked for a token.")]
+    [LoggerMessage(LogLevel.Warning, "Everybody who reaches this service may do everything, because Banking__AllowAnonymous is true. To ask for tokens, remove it and set Authentication__Schemes__Bearer__...")]
     private static partial void LogAnonymous(ILogger logger);
 
-    [LoggerMessage(LogLevel.Warning, "Everybody who reaches this service may do everything: in Development nobody is asked for a token, and others can reach {Address}. Listen on localhost only (ASPNETCORE_URLS), or set Authentication__Schemes__Bearer__... and ASPNETCORE_ENVIRONMENT=Production.")]
+    [LoggerMessage(LogLevel.Warning, "Everybody who reaches this service may do everything: Development asks for no token, and other machines can reach {Address}. Listen on localhost only (ASPNETCORE_URLS), or set Authentication__Schemes__Bearer__... and ASPNETCORE_ENVIRONMENT=Production.")]
     private static partial void LogAnonymousInDevelopment(ILogger logger, string address);
 
-    [LoggerMessage(LogLevel.Warning, "{Method} {Path} was answered with 503: the keys of the tokens' issuer did not come from {Address}. Nobody with a token is let in until they do.")]
+    [LoggerMessage(LogLevel.Warning, "{Method} {Path} got 503: the token issuer did not deliver its keys from {Address}, so no token can be checked. Check the issuer and the network to it.")]
     private static partial void LogAuthorityUnavailable(ILogger logger, Exception exception, string method, string path, string address);
 }

@@ -2,7 +2,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Api;
 
-/// <summary>ASP.NET's own settings of its bearer scheme: whose tokens count. It reads them itself; here they are judged as a whole.</summary>
+/// <summary>ASP.NET's own settings of its bearer scheme: which tokens are accepted. ASP.NET reads them; this checks them as a whole.</summary>
 internal sealed class AuthenticationSettings(IConfiguration configuration)
 {
     public const string Name = "Authentication__Schemes__Bearer";
@@ -10,37 +10,37 @@ internal sealed class AuthenticationSettings(IConfiguration configuration)
 
     private readonly IConfigurationSection bearer = configuration.GetSection(Name.Replace("__", ":", StringComparison.Ordinal));
 
-    /// <summary>Whether there is any; one that is empty is none.</summary>
+    /// <summary>Whether any is set. An empty one does not count.</summary>
     public bool AreGiven => bearer.AsEnumerable().Any(setting => !string.IsNullOrEmpty(setting.Value));
 
-    /// <summary>The keys that issuers without an authority share with this service, by issuer. One has two while it changes its key.</summary>
+    /// <summary>The keys that issuers share with this service, by issuer. An issuer has two while it replaces its key.</summary>
     public ILookup<string, SecurityKey> Keys => bearer.GetSection("SigningKeys").GetChildren().ToLookup(
         key => key["Issuer"]!, SecurityKey (key) => new SymmetricSecurityKey(Convert.FromBase64String(key["Value"]!)));
 
-    /// <summary>What an operator has to set right before the service may start; null where nothing.</summary>
+    /// <summary>What an operator must correct before the service may start; null if nothing.</summary>
     public string? Fault(bool allowAnonymous, bool isDevelopment)
     {
         if (!AreGiven)
         {
             return allowAnonymous || isDevelopment
                 ? null
-                : $"No authentication: set {Name}__Authority (an OpenID Connect issuer) or {Name}__SigningKeys__0__Issuer and __Value, with {Name}__ValidIssuer, "
-                    + $"and in both cases {Name}__ValidAudiences__0; or let everybody in with Banking__AllowAnonymous=true.";
+                : $"No authentication is configured. Set {Name}__ValidAudiences__0, and either {Name}__Authority (an OpenID Connect issuer) or "
+                    + $"{Name}__SigningKeys__0__Issuer and __Value with {Name}__ValidIssuer. To let everybody in, set Banking__AllowAnonymous=true.";
         }
 
         if (allowAnonymous)
         {
-            return $"Banking__AllowAnonymous lets everybody in, and {Name}__... only those with a token: remove one of the two.";
+            return $"Banking__AllowAnonymous lets everybody in, but {Name}__... asks for tokens. Remove one of the two.";
         }
 
         if (HasAuthority == HasKeys)
         {
-            return $"{Name} must name one whose tokens count: either {Name}__Authority, or {Name}__SigningKeys__0__Issuer and __Value.";
+            return $"The settings must name exactly one token issuer. Set either {Name}__Authority, or {Name}__SigningKeys__0__Issuer and __Value.";
         }
 
         if (!Given("ValidAudience", "ValidAudiences").Any())
         {
-            return $"{Name}__ValidAudiences__0 is not set: tokens for every audience would count, or none.";
+            return $"{Name}__ValidAudiences__0 is not set. Set it to the audience that tokens must be for.";
         }
 
         return AddressFault("Authority", isDevelopment) ?? AddressFault("MetadataAddress", isDevelopment) ?? KeyFault();
@@ -57,7 +57,7 @@ internal sealed class AuthenticationSettings(IConfiguration configuration)
     {
         null or "" => null,
         var address when Uri.TryCreate(address, UriKind.Absolute, out var uri) && (uri.Scheme == "https" || (isDevelopment && uri.Scheme == "http")) => null,
-        _ => $"{Name}__{setting} must be an https address (http is for Development): whoever stands between could give out keys of his own.",
+        _ => $"{Name}__{setting} must be an https address (http is allowed in Development only). Over http, an attacker could replace the keys.",
     };
 
     private string? KeyFault()

@@ -5,15 +5,15 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Api;
 
-/// <summary>Why a caller is not let in, where ASP.NET has no exception of its own for it.</summary>
+/// <summary>A reason to refuse a caller for which ASP.NET has no exception.</summary>
 internal sealed class AuthorizationFailure(ProblemResult answer) : Exception
 {
     public ProblemResult Answer => answer;
 }
 
 /// <summary>
-/// The answers to those who are not let in: a problem document, with the challenge of RFC 6750. They tell why in words of
-/// their own: what a token says, true or not, is not repeated.
+/// The answers to refused callers: a problem document with the challenge of RFC 6750. Their texts are our own and never quote the
+/// token, which may hold anything.
 /// </summary>
 internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHandler
 {
@@ -48,7 +48,7 @@ internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHand
         await answer.ExecuteAsync(context);
     }
 
-    // The more special of two kinds comes first.
+    // Derived exceptions come before their base.
     private static string ReasonOf(Exception failure) => failure switch
     {
         SecurityTokenExpiredException => "The token has expired.",

@@ -3,7 +3,7 @@ using Banking.Data;
 
 namespace Banking.Api;
 
-/// <summary>What a caller may do, as the <c>scope</c> or <c>scp</c> of its token names it. Each call needs one.</summary>
+/// <summary>What a caller may do: the <c>scope</c> or <c>scp</c> of its token lists them. Each call needs one.</summary>
 internal static class Scope
 {
     public const string AccountsRead = "accounts:read";
@@ -17,7 +17,7 @@ internal static class Scope
 /// <summary>The scope that an endpoint asks for.</summary>
 internal sealed record NeededScope(string Name);
 
-/// <summary>Who is calling: what the log keeps with every row, and whose the idempotency keys are.</summary>
+/// <summary>Who calls. The logs keep it with every row, and idempotency keys belong to it.</summary>
 internal static class Caller
 {
     public const string Anonymous = "anonymous";
@@ -31,7 +31,7 @@ internal static class Caller
     /// <summary>The identity of the caller's request.</summary>
     public static RequestId RequestOf(HttpContext context, string? idempotencyKey) => RequestId.Of(Of(context), idempotencyKey);
 
-    /// <summary>Whether a token's name for its caller can stand in the log (OAuth and OpenID Connect give out no others) and is nobody else's.</summary>
+    /// <summary>Whether the token's name for its caller fits into the log (as all names of OAuth and OpenID Connect do) and is not <see cref="Anonymous"/>.</summary>
     public static bool IsNamed(ClaimsPrincipal user) =>
         NameOf(user) is { Length: >= 1 and <= 255 } name && name.All(character => character is >= ' ' and <= '~') && name != Anonymous;
 

@@ -3,12 +3,12 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>What decides whether a service can work with its book on the server that it is connected to.</summary>
+/// <summary>What decides whether the service can work with its book on the connected server.</summary>
 public sealed record BookState(bool IsStandby, bool IsReadOnly, bool MayInsert, IReadOnlyList<string> MissingScripts)
 {
     private sealed record Row(bool IsStandby, bool IsReadOnly, bool MayInsert, string Journal);
 
-    // A role without the right to insert can read all the same; where there is no log yet, its script is missing.
+    // A role may read without the right to insert. If there is no log yet, its script is missing, which is reported instead.
     private const string ReadSql = """
         SELECT pg_is_in_recovery() AS is_standby
              , current_setting('transaction_read_only')::boolean AS is_read_only

@@ -10,10 +10,10 @@ public static class Database
 {
     static Database() => DefaultTypeMap.MatchNamesWithUnderscores = true;
 
-    // Every statement of ours is a set of index look-ups, whatever the tables' sizes, so its plan needs to be made only once and
-    // may be no other. Left to itself the planner keeps the sequential scan that suited the empty tables a statement was first
-    // prepared on, until somebody analyses them; planning each execution anew would cost PostgreSQL about as much as the
-    // execution. A frozen instance keeps its sockets, so only the server can end the transaction that it left open.
+    // Our statements are index look-ups, however large the tables are. One plan fits all executions, and planning each again would
+    // cost PostgreSQL about as much as the execution. The planner alone would keep a sequential scan if a statement was first
+    // prepared while the tables were empty, until somebody analyses them. So the plans that suit small tables are switched off.
+    // A frozen instance keeps its sockets open: only the server can end its transaction.
     private const string SessionSql = """
         SET plan_cache_mode = force_generic_plan;
         SET enable_seqscan = off;
@@ -25,20 +25,20 @@ public static class Database
              , set_config('statement_timeout', @statement, false);
         """;
 
-    private const int LedgerConnections = 4; // the ledger has one at a time, and so has readiness
+    private const int LedgerConnections = 4; // the ledger and readiness each use one at a time
 
     /// <summary>The connections of the ledger and of readiness.</summary>
     public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)
     {
         var settings = SettingsFor(connectionString, options.Schema);
-        // Half the time for a try leaves some to try again. A database that hangs takes up both: the command, and then the connection
-        // on which Npgsql asks to cancel it, or two of these, as it tries GSS encryption first. So one such try is all the time there is.
+        // A try gets half the time, so that a second one fits. A database that hangs uses all of it in one try: first the command
+        // times out, then the connection (or two: GSS encryption is tried first) on which Npgsql asks to cancel it.
         settings.CommandTimeout = (options.RetrySeconds + 1) / 2;
         settings.Timeout = settings.CommandTimeout;
         return Pool(settings, LedgerConnections, options.Schema, options, statementSeconds: 0);
     }
 
-    /// <summary>The connections of all reads. The server ends a statement that takes too long, and Npgsql never asks it to.</summary>
+    /// <summary>The connections of all reads. The server itself ends a statement that takes too long; Npgsql never has to ask it to.</summary>
     internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options)
     {
         var settings = SettingsFor(connectionString, options.Schema, "reads");
@@ -47,7 +47,7 @@ public static class Database
         return Pool(settings, options.ReadConnections, $"{options.Schema}_reads", options, options.ReadSeconds);
     }
 
-    /// <summary>What every connection to a book has in common: its schema, the primary where there are several hosts, and a name that a DBA sees.</summary>
+    /// <summary>What all connections to a book share: its schema, the primary if there are several hosts, and an application name for the DBA.</summary>
     internal static NpgsqlConnectionStringBuilder SettingsFor(string connectionString, string schema, string purpose = "")
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema };
@@ -60,17 +60,17 @@ public static class Database
         return settings;
     }
 
-    /// <summary>A pool of connections whose unqualified names are those of the book's schema.</summary>
+    /// <summary>A pool of connections that find the book's tables by their unqualified names.</summary>
     private static NpgsqlDataSource Pool(
         NpgsqlConnectionStringBuilder settings, int connections, string name, LedgerOptions options, int statementSeconds)
     {
         settings.MinPoolSize = Math.Min(settings.MinPoolSize, connections);
         settings.MaxPoolSize = connections;
-        settings.HostRecheckSeconds = 1; // of several hosts, which one is the primary now
+        settings.HostRecheckSeconds = 1; // finds a new primary within a second
         settings.MaxAutoPrepare = 50;
         settings.AutoPrepareMinUsages = 2;
-        settings.NoResetOnClose = true; // nothing changes a session after it is set up
-        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name }; // in metrics and traces, in place of the connection string
+        settings.NoResetOnClose = true; // we never change a session after its set-up
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name }; // metrics and traces show it instead of the connection string
         var session = new { idle_transaction = $"{options.IdleTransactionSeconds}s", statement = $"{statementSeconds}s" };
         builder.UsePhysicalConnectionInitializer(
             connection => connection.Execute(SessionSql, session),
@@ -78,7 +78,7 @@ public static class Database
         return builder.Build();
     }
 
-    /// <summary>What <paramref name="work"/> gives on a connection of its own. Whatever it throws once that connection is lost is a transient fault.</summary>
+    /// <summary>Runs <paramref name="work"/> on its own connection. If that connection is lost, any exception becomes a transient fault.</summary>
     public static async Task<T> UseAsync<T>(this NpgsqlDataSource dataSource, Func<NpgsqlConnection, Task<T>> work)
     {
         await using var connection = await dataSource.OpenConnectionAsync();
@@ -88,21 +88,21 @@ public static class Database
         }
         catch (PostgresException exception) when (IsStalePlan(exception))
         {
-            dataSource.Clear(); // every connection of the pool may have prepared this and other statements on the table as it was
+            dataSource.Clear(); // every pooled connection may have prepared statements on the old table
             throw;
         }
         catch (Exception exception) when (connection.State != ConnectionState.Open && !IsTransient(exception))
         {
-            // Where a connection breaks between two results, the layer above says what it missed, and not that it broke.
+            // If a connection breaks between two results, Dapper reports the missing result, not the break.
             throw new NpgsqlException("The connection to the database was lost.", exception);
         }
     }
 
-    /// <summary>Somebody changed the type of a column that a prepared statement reads; prepared again, the statement works.</summary>
+    /// <summary>Somebody changed the type of a column that a prepared statement reads. The statement works once it is prepared again.</summary>
     internal static bool IsStalePlan(Exception exception) =>
         exception is PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" };
 
-    /// <summary>Whether the fault is the database's or the network's, so that the same work may succeed when it is run again.</summary>
+    /// <summary>Whether the database or the network is at fault, so that the same work may succeed on a retry.</summary>
     public static bool IsTransient(Exception exception) => exception switch
     {
         _ when IsStalePlan(exception) => true,
@@ -112,7 +112,7 @@ public static class Database
             || state.StartsWith("53", StringComparison.Ordinal)   // out of connections, memory or disk
             || state is "40001" or "40P01"                        // serialization failure, deadlock
                      or "55P03" or "57014"                        // waited too long for a lock or an answer
-                     or "25P03" or "25P04"                        // the server ended a transaction that took too long
+                     or "25P03" or "25P04"                        // the server ended a transaction that was idle or ran too long
                      or "25006",                                  // read-only: a standby that is not promoted yet
         NpgsqlException or SocketException or IOException or TimeoutException => true,
         _ => false,

@@ -21,7 +21,7 @@ public static class Migrations
 
     private const string JournalSql = "SELECT scriptname FROM schema_version;";
 
-    // The lock is a transaction's: it ends with its owner, whoever pools connections in between. No time limit may end it sooner.
+    // A lock of the transaction, not of the session: it ends with its owner, even behind a pooler. No time limit may end it sooner.
     private const string NoTimeLimitSql = """
         SELECT set_config(name, '0', true)
           FROM pg_settings
@@ -46,10 +46,10 @@ public static class Migrations
 
     private static bool IsScript(string resource) => !resource.Contains('/', StringComparison.Ordinal);
 
-    /// <summary>This build's scripts that a book's journal doesn't have. Those that only a later build knows are no matter: they say themselves whether this one works beside it.</summary>
+    /// <summary>This build's scripts that the book's journal lacks. Scripts of a later build are ignored: they say themselves whether this build works beside them.</summary>
     internal static IReadOnlyList<string> Missing(IEnumerable<string> journal) => [.. Scripts.Except(journal)];
 
-    /// <summary>The scripts that <see cref="ApplyAsync"/> would apply, in order. Nothing is changed, and no owner's rights are needed.</summary>
+    /// <summary>The scripts that <see cref="ApplyAsync"/> would apply, in order. Changes nothing; the right to read is enough.</summary>
     public static async Task<IReadOnlyList<Script>> PendingAsync(string connectionString, string schema)
     {
         await using var database = Connect(connectionString, schema);
@@ -70,7 +70,7 @@ public static class Migrations
     {
         var builder = new NpgsqlDataSourceBuilder(Database.SettingsFor(connectionString, schema, "migrations").ConnectionString)
         {
-            Name = "migrations", // in metrics, in place of the connection string
+            Name = "migrations", // metrics show it instead of the connection string
         };
         builder.ConnectionStringBuilder.Pooling = false;
         if (isPatient)
@@ -82,11 +82,11 @@ public static class Migrations
     }
 
     /// <summary>
-    /// Applies the scripts that the book's journal doesn't have yet, each in a transaction of its own, and gives their names.
-    /// Instances that start together wait for each other; where none is missing, there is nothing to wait for.
+    /// Applies the scripts that the book's journal lacks, each in its own transaction, and returns their names. Instances that start
+    /// together wait for each other, unless nothing is missing.
     /// </summary>
-    /// <param name="waitsFor">Hears who has the lock, if it has to wait for it.</param>
-    /// <exception cref="InvalidOperationException">It can't be done; the message says why and, of a script, which.</exception>
+    /// <param name="waitsFor">Called with the lock's holder if this has to wait for the lock.</param>
+    /// <exception cref="InvalidOperationException">It failed. The message says why and, if a script failed, which one.</exception>
     public static async Task<IReadOnlyList<string>> ApplyAsync(string connectionString, string schema, TimeSpan patience, Action<string> waitsFor)
     {
         await using var database = Connect(connectionString, schema);
@@ -94,8 +94,8 @@ public static class Migrations
         if (await session.ExecuteScalarAsync<string>(EncodingSql) is not "UTF8" and var encoding)
         {
             throw new InvalidOperationException(
-                $"The database's encoding is {encoding}, which can't keep every name and reference. "
-                + "Make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name it in ConnectionStrings__Banking.");
+                $"The database's encoding is {encoding}, which cannot store every name and reference. "
+                + "Create a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name it in ConnectionStrings__Banking.");
         }
 
         await using var locked = await session.BeginTransactionAsync();
@@ -108,14 +108,14 @@ public static class Migrations
                 return [];
             }
 
-            // Asked for again and again: a statement that waits would hang where the database does, and hold a snapshot meanwhile.
+            // Polls: a statement that waits for the lock would hang with the database, and hold a snapshot meanwhile.
             if (await session.ExecuteScalarAsync<bool>(LockSql, new { schema }))
             {
                 break;
             }
 
             var holds = await session.ExecuteScalarAsync<string>(HolderSql, new { schema });
-            if (holds is not null && holds != holder && Stopwatch.GetElapsedTime(since).TotalSeconds >= 2) // instances that start together take less
+            if (holds is not null && holds != holder && Stopwatch.GetElapsedTime(since).TotalSeconds >= 2) // instances that start together take less time
             {
                 waitsFor(holder = holds);
             }
@@ -123,8 +123,8 @@ public static class Migrations
             if (Stopwatch.GetElapsedTime(since) >= patience)
             {
                 throw new InvalidOperationException(
-                    $"Scripts are pending, and another session kept the lock of the migrations of {schema} for {patience.TotalSeconds:F0} s: {holds ?? "it has just ended"}. "
-                    + "Where it does not migrate, end it: SELECT pg_terminate_backend(its process).");
+                    $"Scripts are pending, but another session kept the lock of the migrations of {schema} for {patience.TotalSeconds:F0} s: {holds ?? "it has just ended"}. "
+                    + "If it is not migrating, end it with SELECT pg_terminate_backend(its process number).");
             }
 
             await Task.Delay(200);
@@ -133,7 +133,7 @@ public static class Migrations
         await using var patient = Connect(connectionString, schema, isPatient: true); // a script takes as long as it takes
         if (!await session.ExecuteScalarAsync<bool>(SchemaExistsSql, new { schema }))
         {
-            await using var other = await patient.OpenConnectionAsync(); // as the lock's transaction goes on
+            await using var other = await patient.OpenConnectionAsync(); // the session with the lock is inside its transaction
             await other.ExecuteAsync($"CREATE SCHEMA \"{schema.Replace("\"", "\"\"", StringComparison.Ordinal)}\";");
         }
 
@@ -151,7 +151,7 @@ public static class Migrations
                 (result.ErrorScript is { } script ? $"Script {script.Name} failed and was rolled back; the scripts before it are applied. " : "")
                 + result.Error.Message
                 + (result.Error is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege }
-                    ? ". Scripts are the owner's to apply: name that role in ConnectionStrings__Migrations."
+                    ? ". Only the owner of the schema may apply scripts: set ConnectionStrings__Migrations to a connection string of that role."
                     : ""),
                 result.Error);
         }

@@ -5,15 +5,14 @@ using System.Text.RegularExpressions;
 namespace Banking.Data;
 
 /// <summary>
-/// A PostgreSQL of this process's own, made from the server binaries of the machine, for a first try and for tests. It listens
-/// on a socket in its own folder only, commits as durably as any server, keeps its data when it stops, and stops with this
-/// process, however that ends. Linux and macOS.
+/// A private PostgreSQL, made from the machine's server binaries, for a first try and for tests. It listens only on a socket in its own
+/// folder, commits as durably as any server and keeps its data. It stops with this process, even after kill -9. Linux and macOS.
 /// </summary>
 public sealed partial class PrivateCluster : IAsyncDisposable
 {
     private const string WaysOut = """
-        Three ways out: install PostgreSQL 15 or later (Debian: apt-get install postgresql); or set ConnectionStrings__Banking to a
-        database you have; or run `docker compose up`, which brings one.
+        Do one of three: install PostgreSQL 15 or later (Debian: apt-get install postgresql); or set ConnectionStrings__Banking to a
+        database that you have; or run `docker compose up`, which starts one.
         """;
 
     private readonly FileStream ownerLock;
@@ -31,43 +30,43 @@ public sealed partial class PrivateCluster : IAsyncDisposable
     /// <summary>Where the data, the socket and the server's log are.</summary>
     public string Folder { get; }
 
-    /// <summary>What the server calls itself, such as <c>15.18</c>.</summary>
+    /// <summary>The server's version, such as <c>15.18</c>.</summary>
     public string Version { get; }
 
     public string ConnectionString { get; }
 
-    /// <summary>The folder that is used when none is set: the user's own, or the system's for root.</summary>
+    /// <summary>The default folder: in the user's home, for root in /var/lib.</summary>
     public static string DefaultFolder => Environment.IsPrivilegedProcess
         ? "/var/lib/core-banking"
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData), "core-banking");
 
-    /// <summary>Starts the cluster in <paramref name="folder"/>, making it first if it isn't there, and stopping what a crash left running in it.</summary>
-    /// <exception cref="InvalidOperationException">It can't be started; the message says why and what to do.</exception>
+    /// <summary>Starts the cluster in <paramref name="folder"/>. Creates it if needed, and stops a server that a crash left running there.</summary>
+    /// <exception cref="InvalidOperationException">It cannot start. The message says why and what to do.</exception>
     public static async Task<PrivateCluster> StartAsync(string folder)
     {
         if (OperatingSystem.IsWindows())
         {
-            throw new InvalidOperationException($"The embedded PostgreSQL runs on Linux and macOS. {WaysOut}");
+            throw new InvalidOperationException($"The private PostgreSQL runs on Linux and macOS only. {WaysOut}");
         }
 
         folder = Path.GetFullPath(folder);
         if (System.Text.Encoding.UTF8.GetByteCount(folder) > 85)
         {
             throw new InvalidOperationException(
-                $"The path {folder} is too long for a socket (85 bytes at most). Set Banking__DataFolder to a shorter one.");
+                $"The path {folder} is too long for a socket; 85 bytes are allowed. Set Banking__DataFolder to a shorter path.");
         }
 
-        var binaries = FindBinaries() ?? throw new InvalidOperationException($"No PostgreSQL server binaries on this machine. {WaysOut}");
+        var binaries = FindBinaries() ?? throw new InvalidOperationException($"No PostgreSQL server binaries were found on this machine. {WaysOut}");
         var user = Environment.IsPrivilegedProcess ? await UnprivilegedUserAsync() : null;
         Directory.CreateDirectory(folder);
-        // Whoever reaches the socket is let in as the superuser: that is this user, and root.
+        // The socket asks for no password and gives superuser rights, so only this user (and root) may reach it.
         File.SetUnixFileMode(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         if (user is not null)
         {
             await RunAsync("chown", [user, folder], user: null);
         }
 
-        // Whoever holds this file's lock owns the cluster; the system drops it when that process ends, however it ends.
+        // The holder of this file's lock owns the cluster. The system releases the lock when that process ends, even after a crash.
         FileStream ownerLock;
         try
         {
@@ -76,7 +75,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         catch (IOException)
         {
             throw new InvalidOperationException(
-                $"Another process runs the embedded PostgreSQL in {folder}. Stop it, or set Banking__DataFolder to another folder for this one.");
+                $"Another process already runs the private PostgreSQL in {folder}. Stop that process, or set Banking__DataFolder to another folder for this one.");
         }
 
         try
@@ -119,12 +118,12 @@ public sealed partial class PrivateCluster : IAsyncDisposable
             }
             catch (IOException)
             {
-                // Its initdb still runs: the next start finds it again.
+                // Its initdb still runs. The next start deletes it.
             }
         }
 
-        // Made beside its place and then moved, so that a crash halfway leaves nothing that looks whole. Each try has a name of
-        // its own: what an interrupted one left may still be written to.
+        // Created beside its place, then moved: a crash halfway leaves nothing that looks complete. Each try has its own name,
+        // because the initdb of an interrupted one may still write.
         var unfinished = $"{data}.unfinished-{Guid.NewGuid():N}";
         await RunAsync(
             Path.Combine(binaries, "initdb"),
@@ -133,17 +132,17 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         Directory.Move(unfinished, data);
     }
 
-    /// <summary>Stops the server that a crash left running, or removes the trace of one that no longer runs.</summary>
+    /// <summary>Stops a server that a crash left running, or removes the pid file of one that is gone.</summary>
     private static async Task ClearAsync(string binaries, string data, string? user)
     {
-        // The server's process id, and its data folder as it was started with.
+        // The first two lines: the server's process id, and the data folder that it was started with.
         var postmaster = Path.Combine(data, "postmaster.pid");
         if (!File.Exists(postmaster) || await File.ReadAllLinesAsync(postmaster) is not [var id, var its, ..])
         {
             return;
         }
 
-        // That id may long be another program's, which must not be stopped, and for which PostgreSQL itself would not start.
+        // By now the id may belong to another program, which must not be stopped. PostgreSQL would not start because of it.
         if (!(await CommandLineAsync(id)).Contains(its, StringComparison.Ordinal))
         {
             File.Delete(postmaster);
@@ -157,13 +156,13 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         catch (InvalidOperationException exception) when (File.Exists(postmaster))
         {
             throw new InvalidOperationException(
-                $"A PostgreSQL that an earlier run left, process {id}, still has {data} and does not stop. See what it does, end it "
-                + $"(kill -CONT {id} where it was stopped halfway, then kill -QUIT {id}) and start again. {exception.Message}",
+                $"An earlier run left a PostgreSQL (process {id}) running in {data}, and it does not stop. End it with kill -CONT {id} "
+                + $"and then kill -QUIT {id}, and start again. {exception.Message}",
                 exception);
         }
     }
 
-    /// <summary>Of a process that runs; empty where there is none.</summary>
+    /// <summary>The command line of a running process; empty if there is none.</summary>
     private static async Task<string> CommandLineAsync(string processId)
     {
         try
@@ -178,7 +177,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts the server under a child that waits for this process to end or let go, and then stops it: also after kill -9.</summary>
+    /// <summary>Starts the server under a child process, which stops it when this process ends or disposes it: also after kill -9.</summary>
     private static async Task<Process> KeepAsync(string binaries, string folder, string data, string? user)
     {
         const string Script = """
@@ -205,13 +204,13 @@ public sealed partial class PrivateCluster : IAsyncDisposable
         if (await keeper.StandardOutput.ReadLineAsync() is null)
         {
             throw new InvalidOperationException(
-                $"PostgreSQL does not start in {folder}: {await errors}Its own words are in {Path.Combine(folder, "postgresql.log")}.");
+                $"PostgreSQL did not start in {folder}: {await errors}Its log is {Path.Combine(folder, "postgresql.log")}.");
         }
 
         return keeper;
     }
 
-    /// <summary>The folder of the PostgreSQL server binaries: the path's, else the newest that is installed; null where there are none.</summary>
+    /// <summary>The folder of the PostgreSQL server binaries: first on the PATH, else the newest installation; null if there are none.</summary>
     public static string? FindBinaries()
     {
         var onPath = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
@@ -228,7 +227,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
             folder => File.Exists(Path.Combine(folder, "postgres")) && File.Exists(Path.Combine(folder, "initdb")));
     }
 
-    /// <summary>PostgreSQL refuses to run as root: its package's own user serves, else nobody.</summary>
+    /// <summary>PostgreSQL refuses to run as root, so root runs it as the package's user postgres or, without one, as nobody.</summary>
     private static async Task<string> UnprivilegedUserAsync()
     {
         var users = await File.ReadAllLinesAsync("/etc/passwd");

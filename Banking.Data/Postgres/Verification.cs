@@ -5,24 +5,24 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>What a check found: how many rows, which are none in a book that is right, the first of them as text, and how long it took.</summary>
+/// <summary>What a check found: the number of rows (0 if the book is right), the first of them as text, and how long it took.</summary>
 public sealed record CheckResult(string Check, long Rows, IReadOnlyList<string> Findings, double Seconds)
 {
     public bool Passed => Rows == 0;
 }
 
-/// <summary>Runs the queries of <c>sql/checks</c>, the same files that a DBA runs, and compares a head that somebody kept. Several may run at once.</summary>
+/// <summary>Runs the queries of <c>sql/checks</c>, the same files that a DBA runs, and checks a kept head. Several may run at once.</summary>
 public sealed class Verification(string connectionString, LedgerOptions options)
 {
-    /// <summary>How many of the runs may go on at once for the memory to suffice.</summary>
+    /// <summary>How many runs fit into the memory at once.</summary>
     public const int AtOnce = 2;
 
     private const int FindingsShown = 5;
     private const int WorkersEach = 1; // beside the leader
-    private const int SortsEach = 3; // and hashes, which each process of a check may have in memory together
+    private const int SortsEach = 3; // and hashes that one process of a check may hold in memory at once
 
-    // The checks read whole tables: they get a planner of their own, with memory to sort in, and can't write. A name that they
-    // use is PostgreSQL's own or else the book's, and never a temporary table's.
+    // The checks read whole tables, so they use PostgreSQL's default planner and get memory to sort in. They cannot write. A name means
+    // PostgreSQL's own object first, then the book's; a temporary table cannot take its place.
     private const string SessionSql = """
         SELECT set_config('default_transaction_read_only', 'on', false)
              , set_config('search_path', format('pg_catalog, %I, pg_temp', @schema), false)
@@ -68,7 +68,7 @@ public sealed class Verification(string connectionString, LedgerOptions options)
            AND NOT (@block_id = 0 AND pg_catalog.sha256('') = pg_catalog.decode(@hash, 'hex'));
         """;
 
-    /// <summary>Whether a head that was kept outside still stands on the chain; with an intact chain, all before it is as it was then.</summary>
+    /// <summary>Whether a kept head is still on the chain. If the chain is intact too, everything up to that head is unchanged.</summary>
     public Task<CheckResult> AgainstAsync(long blockId, string hash) =>
         QueryAsync("kept_head_is_on_the_chain", KeptHeadSql, new { block_id = blockId, hash });
 

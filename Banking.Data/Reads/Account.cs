@@ -1,6 +1,6 @@
 namespace Banking.Data;
 
-/// <summary>What an account may do, as the database and the API name it.</summary>
+/// <summary>The statuses of an account, as the database and the API name them.</summary>
 public static class AccountStatus
 {
     public const string Active = "active";
@@ -9,7 +9,7 @@ public static class AccountStatus
     public const string Closed = "closed";
 }
 
-/// <summary>An account as its owner sees it. Amounts are in the units of its currency. Metadata is JSON text.</summary>
+/// <summary>An account. Amounts are in units of its currency. Metadata is JSON text.</summary>
 public sealed record Account(
     long AccountId,
     string OwnerName,
@@ -22,7 +22,7 @@ public sealed record Account(
     string? Metadata,
     DateTime CreatedAt)
 {
-    /// <summary>What may still be paid out.</summary>
+    /// <summary>The amount that may still be paid out.</summary>
     public decimal Available => Balance - Held + OverdraftLimit;
 }
 
@@ -50,9 +50,9 @@ public sealed class Accounts(ReadDatabase database, LedgerOptions options)
 
     private readonly Lookup<Account> byId = new(database, options, GetSql, account => account.AccountId);
 
-    /// <summary>The account, or null where there is none with that id.</summary>
+    /// <summary>The account, or null if there is none with this id.</summary>
     public Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken) => byId.FindAsync(accountId, cancellationToken);
 
-    /// <summary>Does the work for those who wait in <see cref="GetAsync"/>, until it is told to stop.</summary>
+    /// <summary>Answers the callers of <see cref="GetAsync"/> until it is stopped.</summary>
     public Task RunAsync(CancellationToken stop) => byId.RunAsync(stop);
 }

@@ -3,7 +3,7 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>What can happen to an account beside postings, as the log and the API name it.</summary>
+/// <summary>What can happen to an account apart from postings, as the log and the API name it.</summary>
 public static class AccountEventType
 {
     public const string Opened = "opened";
@@ -13,7 +13,7 @@ public static class AccountEventType
     public const string Closed = "closed";
 }
 
-/// <summary>A row of the account log: what happened, what it left behind, by whom and why.</summary>
+/// <summary>A row of the account log: what happened, the account afterwards, who asked and why.</summary>
 public sealed record AccountEvent(
     long AccountEventId,
     string Type,
@@ -29,13 +29,13 @@ public sealed record AccountEvent(
     string? Reason,
     DateTime CreatedAt);
 
-/// <summary>One page of an account's events, newest first. <c>Next</c> is where the following page starts, or null on the last one.</summary>
+/// <summary>One page of an account's events, newest first. <c>Next</c> is the cursor of the next page, or null on the last.</summary>
 public sealed record AccountEventPage(string Currency, IReadOnlyList<AccountEvent> Events, long? Next);
 
-/// <summary>Reads accounts' events a page at a time.</summary>
+/// <summary>Reads the events of an account in pages.</summary>
 public sealed class AccountEvents(ReadDatabase database)
 {
-    // As one pair, as in History: no other index than (account_id, account_event_id) can serve it.
+    // Compared as one pair, as in History, so that only the index (account_id, account_event_id) can serve it.
     private const string PageSql = """
         SELECT account_event_id
              , type
@@ -63,13 +63,13 @@ public sealed class AccountEvents(ReadDatabase database)
          WHERE account_id = @account_id;
         """;
 
-    /// <summary>At most <paramref name="limit"/> events older than event <paramref name="before"/>, or null where there is no such account.</summary>
+    /// <summary>At most <paramref name="limit"/> events older than event <paramref name="before"/>, or null if there is no such account.</summary>
     public Task<AccountEventPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
         database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
 
     private static async Task<AccountEventPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
     {
-        // One row more than asked for tells whether there is a next page.
+        // One more row than asked for shows whether there is a next page.
         var parameters = new { account_id = accountId, before, rows = limit + 1 };
         if (await connection.ExecuteScalarAsync<string>(CurrencySql, parameters) is not { } currency)
         {

@@ -3,31 +3,31 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>Which accounts to list. A null lets all pass.</summary>
+/// <summary>Which accounts to list. A null does not filter.</summary>
 public sealed record AccountFilter(string? Currency, string? Status, string? Reference);
 
-/// <summary>Some accounts by id. <c>Next</c> is the id after which the following page starts, or null on the last one.</summary>
+/// <summary>One page of accounts, by id. The next page starts after the id <c>Next</c>, which is null on the last page.</summary>
 public sealed record AccountPage(IReadOnlyList<Account> Accounts, long? Next);
 
-/// <summary>Lists customers' accounts a page at a time.</summary>
+/// <summary>Lists customers' accounts in pages.</summary>
 public sealed class AccountList(ReadDatabase database)
 {
     /// <summary>The id before the first customer's account.</summary>
     public const long Start = 999;
 
-    // A filter that few pass makes a page short, not slow: this many accounts are looked at for one, at most.
+    // A page looks at no more accounts than this. A filter that few accounts pass makes a page short, not slow.
     private const int MostLookedAt = 5_000;
 
     private const string ById = "account_id > @after";
 
     private const string ByIdOrder = "account_id";
 
-    // As one pair: compared column by column, the planner may walk all accounts by their ids, looking for the reference.
+    // Compared as one pair. With one comparison per column, the planner may walk all accounts by id and look for the reference.
     private const string ByReference = "(reference, account_id) > (@reference, @after) AND reference <= @reference";
 
     private const string ByReferenceOrder = "reference, account_id";
 
-    /// <summary>The last account to look at; null where there are fewer.</summary>
+    /// <summary>The last account to look at; null if there are fewer.</summary>
     private static string EndSql(string where, string order) => $"""
         SELECT account_id
           FROM account
@@ -61,7 +61,7 @@ public sealed class AccountList(ReadDatabase database)
     {
         var sql = filter.Reference is null ? Any : OfOneReference;
         var end = await connection.ExecuteScalarAsync<long?>(sql.End, new { after, reference = filter.Reference, most = MostLookedAt });
-        // One row more than asked for tells whether there is a next page.
+        // One more row than asked for shows whether there is a next page.
         var accounts = (await connection.QueryAsync<Account>(sql.Page, new
         {
             after,

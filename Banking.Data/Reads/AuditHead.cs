@@ -2,7 +2,7 @@ using Dapper;
 
 namespace Banking.Data;
 
-/// <summary>Where the book ends: the last block with its hash (hex), which covers it and all before it, and the last ids given out.</summary>
+/// <summary>The end of the book: the last block, its hash in hex, which covers it and all blocks before it, and the last ids.</summary>
 public sealed record AuditHead(long BlockId, long TransactionId, long AccountEventId, long AccountId, string Hash, DateTime CreatedAt);
 
 /// <summary>Reads the head of the chain.</summary>

@@ -13,7 +13,7 @@ public sealed record Currency(string Code, short NumericCode, short MinorUnit)
     public bool Fits(decimal amount) => decimal.Round(amount, MinorUnit) == amount;
 }
 
-/// <summary>The book's currencies by code. They never change, but a DBA may add one while a process runs.</summary>
+/// <summary>The book's currencies by code. They never change, but a DBA may add one while the service runs.</summary>
 public sealed class Currencies(NpgsqlDataSource dataSource)
 {
     private static readonly TimeSpan LeastAge = TimeSpan.FromSeconds(1);
@@ -21,7 +21,7 @@ public sealed class Currencies(NpgsqlDataSource dataSource)
     private volatile Dictionary<string, Currency> byCode = [];
     private long loadedAt;
 
-    // One without its settlement account can't be posted in, and is not in use yet.
+    // A currency without its settlement account cannot be used yet.
     private const string LoadSql = """
         SELECT currency.code
              , currency.numeric_code
@@ -30,7 +30,7 @@ public sealed class Currencies(NpgsqlDataSource dataSource)
           JOIN account ON account.account_id = currency.numeric_code;
         """;
 
-    /// <summary>The currency that a client names, or null where the book has none. One that was added since counts a second later at most.</summary>
+    /// <summary>The currency that a client names, or null if the book does not have it. A new one is found after at most a second.</summary>
     public async ValueTask<Currency?> FindAsync(string code)
     {
         if (!byCode.ContainsKey(code) && Stopwatch.GetElapsedTime(Volatile.Read(ref loadedAt)) > LeastAge)
@@ -50,7 +50,7 @@ public sealed class Currencies(NpgsqlDataSource dataSource)
         }
 
         await LoadAsync();
-        return byCode.GetValueOrDefault(code) ?? throw new InvalidOperationException($"The currency {code} has no settlement account. See docs/operate.md.");
+        return byCode.GetValueOrDefault(code) ?? throw new InvalidOperationException($"The currency {code} has no settlement account. Run verify: somebody changed the book by hand.");
     }
 
     public async Task LoadAsync()

@@ -3,7 +3,7 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>A posting as one of its two accounts sees it. Metadata is JSON text.</summary>
+/// <summary>A posting from the side of one of its two accounts. Metadata is JSON text.</summary>
 public sealed record Entry(
     long TransactionId,
     string Type,
@@ -16,16 +16,16 @@ public sealed record Entry(
     string? Metadata,
     DateTime CreatedAt);
 
-/// <summary>One page of an account's entries, newest first. <c>Next</c> is where the following page starts, or null on the last one.</summary>
+/// <summary>One page of an account's entries, newest first. <c>Next</c> is the cursor of the next page, or null on the last.</summary>
 public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 
-/// <summary>Reads accounts' entries a page at a time.</summary>
+/// <summary>Reads the entries of an account in pages.</summary>
 public sealed class History(ReadDatabase database)
 {
-    // Each side of account_entry walks its own index (account, transaction_id) from the cursor down, and the two are merged as
-    // they come until the page is full: a page costs the same at any depth. Both columns are compared and sorted as one pair,
-    // which no other index can serve: asked for "account_id = x ORDER BY transaction_id", the planner may walk the whole log by
-    // its primary key, looking for x.
+    // Each side of account_entry walks its own index (account, transaction_id) from the cursor down. PostgreSQL merges the two until the
+    // page is full, so a page costs the same at any depth. Both columns are compared and sorted as one pair, which only these
+    // indexes can serve. With "account_id = x ORDER BY transaction_id" the planner may walk the whole log by its primary key and
+    // look for x.
     private const string PageSql = """
         SELECT transaction_id
              , type
@@ -50,13 +50,13 @@ public sealed class History(ReadDatabase database)
                         WHERE account_id = @account_id);
         """;
 
-    /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null where there is no such account.</summary>
+    /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null if there is no such account.</summary>
     public Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
         database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
 
     private static async Task<HistoryPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
     {
-        // One row more than asked for tells whether there is a next page.
+        // One more row than asked for shows whether there is a next page.
         var parameters = new { account_id = accountId, before, rows = limit + 1 };
         var entries = (List<Entry>)await connection.QueryAsync<Entry>(PageSql, parameters);
         if (entries.Count == 0 && !await connection.ExecuteScalarAsync<bool>(ExistsSql, parameters))

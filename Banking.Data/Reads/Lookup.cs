@@ -5,8 +5,8 @@ using Dapper;
 namespace Banking.Data;
 
 /// <summary>
-/// Finds rows by their ids. Those asked for while a look-up is at the database go together in the next one, where each costs a
-/// fraction of a look-up of its own. A row is read after it was asked for, never before: whoever has a posting's answer sees it.
+/// Finds rows by id. Ids that arrive while a look-up is at the database wait and share the next one, where each costs a fraction of
+/// its own look-up. A row is always read after the caller asked, so a caller who has a posting's answer sees the posting.
 /// </summary>
 /// <param name="sql">Reads the rows with the ids in <c>@ids</c>.</param>
 internal sealed class Lookup<TRow>(ReadDatabase database, LedgerOptions options, string sql, Func<TRow, long> idOf)
@@ -18,8 +18,8 @@ internal sealed class Lookup<TRow>(ReadDatabase database, LedgerOptions options,
     private readonly Channel<bool> someWait =
         Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite, SingleReader = true });
 
-    /// <summary>The row, or null where there is none with that id.</summary>
-    /// <exception cref="OverloadedException">Too many wait for theirs.</exception>
+    /// <summary>The row, or null if there is none with this id.</summary>
+    /// <exception cref="OverloadedException">Too many callers wait.</exception>
     public async Task<TRow?> FindAsync(long id, CancellationToken cancellationToken)
     {
         var asked = new LinkedListNode<Asked>(new(id));
@@ -52,7 +52,7 @@ internal sealed class Lookup<TRow>(ReadDatabase database, LedgerOptions options,
         }
     }
 
-    /// <summary>Answers those who ask, until it is told to stop.</summary>
+    /// <summary>Answers callers until it is stopped.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         await foreach (var _ in someWait.Reader.ReadAllAsync(stop))
@@ -83,7 +83,7 @@ internal sealed class Lookup<TRow>(ReadDatabase database, LedgerOptions options,
             var rows = (await database.ReadAsync(connection => connection.QueryAsync<TRow>(sql, new { ids }))).ToDictionary(idOf);
             together.ForEach(asked => asked.Answer.SetResult(rows.GetValueOrDefault(asked.Id)));
         }
-        catch (Exception exception) // whatever it is, it is the answer of each of them
+        catch (Exception exception) // whatever it is, each caller gets it
         {
             span?.SetStatus(ActivityStatusCode.Error);
             together.ForEach(asked => asked.Answer.SetException(exception));

@@ -2,26 +2,26 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>More reads wait than the service takes.</summary>
+/// <summary>Too many reads are waiting.</summary>
 public sealed class OverloadedException() : Exception("Too many reads are waiting. Retry later.");
 
 /// <summary>
-/// The reads' own way to the database: connections that they take from nobody else, and a gate that lets in as many reads at
-/// once as there are connections. A caller may leave at any moment; its read ends by itself and keeps its place until then.
+/// The reads' own connections, and a gate that lets in as many reads at once as there are connections. A caller may leave at any
+/// time; its read keeps its place until it ends by itself.
 /// </summary>
 public sealed class ReadDatabase(string connectionString, LedgerOptions options) : IAsyncDisposable
 {
     private const int LookupLoops = 2;
 
-    // Longer than the server lets a statement run, after a connection that took as long to open.
+    // Opening a connection may take ReadSeconds, and the statement again: only a server that hangs takes longer than both.
     private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);
     private readonly SemaphoreSlim places = new(options.ReadConnections - LookupLoops);
     private readonly Lock replacing = new();
     private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options);
     private int asked;
 
-    /// <summary>What <paramref name="read"/> gives, when it is its turn.</summary>
-    /// <exception cref="OverloadedException">Too many wait for theirs.</exception>
+    /// <summary>Runs <paramref name="read"/> when its turn comes.</summary>
+    /// <exception cref="OverloadedException">Too many reads wait.</exception>
     public Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read, CancellationToken cancellationToken)
     {
         return InTurnAsync().WaitAsync(cancellationToken);
@@ -52,7 +52,7 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options)
         }
     }
 
-    /// <summary>Without waiting for a turn: for the look-up loops, which run one read at a time and have a connection each.</summary>
+    /// <summary>Runs without waiting for a turn. For the look-up loops: each runs one read at a time and has its own connection.</summary>
     internal async Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read)
     {
         try
@@ -75,8 +75,8 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options)
         }
         catch (TimeoutException) when (!reading.IsCompleted)
         {
-            // The server or the way to it hangs. To cancel a command, Npgsql would wait on a thread of the pool for the same server,
-            // so these connections are left as they are, and the next read opens one.
+            // The server or the network hangs. To cancel a command, Npgsql would block a thread of the pool on the same server. So
+            // these connections are abandoned, and the next read opens a new one.
             lock (replacing)
             {
                 if (dataSource == used)

@@ -4,13 +4,13 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>What a request made: its transactions, and the account it opened or changed, as it left it.</summary>
+/// <summary>What a request made: its transactions, and the account that it opened or changed, as it was afterwards.</summary>
 public sealed record CompletedRequest(IReadOnlyList<Transaction> Transactions, Account? Account);
 
-/// <summary>Finds what a caller's requests made, by their idempotency keys.</summary>
+/// <summary>Finds what a caller's request made, by its idempotency key.</summary>
 public sealed class Requests(ReadDatabase database)
 {
-    // Both by the unique index (client_id, idempotency_key) of their log.
+    // Both use the unique index (client_id, idempotency_key) of their log.
     private const string GetSql = $"""
         SELECT {Transactions.Columns}
           FROM transaction_log
@@ -34,13 +34,13 @@ public sealed class Requests(ReadDatabase database)
            AND log.idempotency_key = @idempotency_key;
         """;
 
-    /// <summary>What the caller's request with this key made, or null where none was done.</summary>
+    /// <summary>What the caller's request with this key made, or null if none was done.</summary>
     public Task<CompletedRequest?> GetAsync(string clientId, string idempotencyKey, CancellationToken cancellationToken) =>
         database.ReadAsync(connection => GetAsync(connection, clientId, idempotencyKey), cancellationToken);
 
     private static async Task<CompletedRequest?> GetAsync(NpgsqlConnection connection, string clientId, string idempotencyKey)
     {
-        // One snapshot for both logs: an opening and its deposit are seen together, or neither is.
+        // One snapshot for both logs, so that an opening and its deposit are seen together or not at all.
         await using var snapshot = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead);
         using var read = await connection.QueryMultipleAsync(GetSql, new { client_id = clientId, idempotency_key = idempotencyKey }, snapshot);
         var transactions = (await read.ReadAsync<Transaction>()).AsList();

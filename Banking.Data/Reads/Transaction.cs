@@ -1,6 +1,6 @@
 namespace Banking.Data;
 
-/// <summary>A row of the log: a posting that was made. Metadata is JSON text.</summary>
+/// <summary>A posting: a row of the log. Metadata is JSON text.</summary>
 public sealed record Transaction(
     long TransactionId,
     string Type,
@@ -39,9 +39,9 @@ public sealed class Transactions(ReadDatabase database, LedgerOptions options)
 
     private readonly Lookup<Transaction> byId = new(database, options, GetSql, transaction => transaction.TransactionId);
 
-    /// <summary>The transaction, or null where there is none with that id.</summary>
+    /// <summary>The transaction, or null if there is none with this id.</summary>
     public Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken) => byId.FindAsync(transactionId, cancellationToken);
 
-    /// <summary>Does the work for those who wait in <see cref="GetAsync"/>, until it is told to stop.</summary>
+    /// <summary>Answers the callers of <see cref="GetAsync"/> until it is stopped.</summary>
     public Task RunAsync(CancellationToken stop) => byId.RunAsync(stop);
 }

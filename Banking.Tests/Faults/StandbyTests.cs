@@ -49,7 +49,7 @@ public sealed class StandbyTests
 
         answers.Should().Equal(
             """503 ["the database is a standby"]""",
-            """503 ["the database's sessions are read-only (default_transaction_read_only)"]""",
-            """503 ["the role may only read the book (see sql/roles)"]""");
+            """503 ["database sessions are read-only (default_transaction_read_only)"]""",
+            """503 ["the database role may not write to the book; run sql/roles/banking_service.sql"]""");
     }
 }

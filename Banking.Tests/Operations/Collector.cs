@@ -5,7 +5,7 @@ using System.Text;
 
 namespace Banking.Tests;
 
-/// <summary>A collector of OpenTelemetry, and what the program has sent it by OTLP in HTTP and protobuf.</summary>
+/// <summary>An OpenTelemetry collector, and what the program sent it (OTLP over HTTP in protobuf).</summary>
 internal sealed class Collector : IDisposable
 {
     private readonly HttpListener listener = new();
@@ -23,14 +23,14 @@ internal sealed class Collector : IDisposable
         _ = Task.Run(ServeAsync);
     }
 
-    /// <summary>One span. Ids are in lower-case hexadecimal; links name a trace and a span of it.</summary>
+    /// <summary>One span. Ids are lower-case hexadecimal; a link is a trace id and a span id.</summary>
     public sealed record Span(
         string Name, string TraceId, string SpanId, string ParentId, IReadOnlyList<(string TraceId, string SpanId)> Links, double Milliseconds, string Attributes);
 
-    /// <summary>A metric's value for some labels; of a histogram its count.</summary>
+    /// <summary>A metric's value for some labels; for a histogram its count.</summary>
     public sealed record Point(string Name, string Labels, double Value);
 
-    /// <summary>The program's, with which it sends here, and at once.</summary>
+    /// <summary>The program's settings to send here, at once.</summary>
     public (string Name, string Value)[] Settings { get; }
 
     /// <summary>In the order in which they ended.</summary>
@@ -38,7 +38,7 @@ internal sealed class Collector : IDisposable
 
     public ConcurrentQueue<Point> Points { get; } = [];
 
-    /// <summary>What it got, once there is such a thing.</summary>
+    /// <summary>Waits until it has received a matching item.</summary>
     public static async Task<T> GetsAsync<T>(ConcurrentQueue<T> received, Func<T, bool> wanted)
     {
         await Wait.UntilAsync(() => received.Any(wanted));
@@ -100,7 +100,7 @@ internal sealed class Collector : IDisposable
         return $"{attribute.Text(1)}={(value.Has(1) ? value.Text(1) : value.Number(3).ToString(CultureInfo.InvariantCulture))}";
     }).Order(StringComparer.Ordinal));
 
-    /// <summary>A message of protobuf, read without its definition: its fields by number.</summary>
+    /// <summary>A protobuf message, read without its definition: fields by number.</summary>
     private sealed class Message
     {
         private readonly ILookup<int, (ulong Number, byte[] Bytes)> fields;

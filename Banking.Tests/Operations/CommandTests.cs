@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>What the program can be told to do, run as an operator runs it.</summary>
+/// <summary>The program's commands, run as an operator runs them.</summary>
 public sealed class CommandTests(TestDatabase database)
 {
     private static readonly string Scripts = Path.Combine(Repository.Folder, "sql");
@@ -12,7 +12,7 @@ public sealed class CommandTests(TestDatabase database)
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
     [Theory]
-    [InlineData("serve      bring", "--help")]
+    [InlineData("serve      apply", "--help")]
     [InlineData("serve [--urls", "serve", "--help")]
     [InlineData("migrate [--dry-run]", "migrate", "--help")]
     [InlineData("verify [--json]", "verify", "--help")]
@@ -32,13 +32,13 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("--force", "migrate", "--dry-run", "--force")]
     [InlineData("--quick", "verify", "--quick")]
     [InlineData("--port", "health", "--port")]
-    public async Task What_it_does_not_know_is_named_and_nothing_is_done(string named, params string[] arguments)
+    public async Task An_unknown_option_is_named_and_nothing_is_done(string named, params string[] arguments)
     {
         var run = await ServiceProcess.RunAsync(arguments, Settings);
 
         run.ExitCode.Should().Be(2);
         run.Output.Should().BeEmpty();
-        run.Errors.Should().Contain($"doesn't know what to make of {named}.").And.Contain("--");
+        run.Errors.Should().Contain($"does not know {named}.").And.Contain("--");
         (await SchemasAsync()).Should().Be(0);
     }
 
@@ -111,8 +111,27 @@ public sealed class CommandTests(TestDatabase database)
         await owner.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
     }
 
+    [Theory]
+    [InlineData("serve", 1)]
+    [InlineData("migrate", 1)]
+    [InlineData("verify", 2)]
+    public async Task A_role_without_rights_is_told_what_to_run(string command, int exitCode)
+    {
+        var role = $"stranger_{Guid.NewGuid():N}";
+        (await ServiceProcess.RunAsync(["migrate"], Settings)).ExitCode.Should().Be(0);
+        await using var owner = new BookInspector(database.ConnectionString, schema);
+        await owner.ExecuteAsync($"CREATE ROLE {role} LOGIN PASSWORD 'of no use outside this test';");
+        var asStranger = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = role, Password = "of no use outside this test" };
+
+        var run = await ServiceProcess.RunAsync([command], [.. Settings, ("ConnectionStrings__Banking", asStranger.ConnectionString)]);
+
+        run.ExitCode.Should().Be(exitCode);
+        (run.Output + run.Errors).Should().Contain("Can't ").And.Contain("run sql/roles/banking_service.sql as the owner");
+        await owner.ExecuteAsync($"DROP ROLE {role};");
+    }
+
     [Fact]
-    public async Task Migrate_says_why_it_can_not()
+    public async Task Migrate_says_why_it_fails()
     {
         var run = await ServiceProcess.RunAsync(
             ["migrate"], ("ConnectionStrings__Banking", $"Host=127.0.0.1;Port={Ports.Free()};Username=banking"), ("Banking__StartSeconds", "0"));

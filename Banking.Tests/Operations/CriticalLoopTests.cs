@@ -2,14 +2,14 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A loop that answers callers dies of what no code expects.</summary>
+/// <summary>A loop that answers callers fails with an exception that no code expects.</summary>
 public sealed class CriticalLoopTests(TestDatabase database)
 {
     [Theory]
     [InlineData("look-up", "look-up of accounts", "/api/get_one_account?account_id=1")]
     [InlineData("look-up", "look-up of transactions", "/api/get_one_transaction?transaction_id=1")]
     [InlineData("write transaction", "ledger", null)]
-    public async Task The_process_ends_with_its_loop_and_says_so(string span, string loop, string? read)
+    public async Task The_process_stops_and_says_why(string span, string loop, string? read)
     {
         await using var service = new ServiceProcess(
             database.ConnectionString, $"book_{Guid.NewGuid():N}",
@@ -21,6 +21,6 @@ public sealed class CriticalLoopTests(TestDatabase database)
 
         service.Lines.Should().ContainSingle(line => line.Contains("\"LogLevel\":\"Critical\""))
             .Which.Should().Contain($"The {loop} has failed").And.Contain($"{span} is broken.").And.Contain("exit code 1");
-        await asking.ContinueWith(_ => { }, TaskScheduler.Default); // whatever it was told
+        await asking.ContinueWith(_ => { }, TaskScheduler.Default); // whatever the answer was
     }
 }

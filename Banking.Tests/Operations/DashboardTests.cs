@@ -4,10 +4,10 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The dashboard and the alerts ask for what the service really tells.</summary>
+/// <summary>The dashboard and the alerts use metrics and labels that the service really has.</summary>
 public sealed partial class DashboardTests(TestDatabase database)
 {
-    // Prometheus' own: what it adds to a target, and the words of its language.
+    // Prometheus' own: labels that it adds, and words of its query language.
     private static readonly string[] Added = ["job", "instance", "le"];
     private static readonly string[] Words =
     [
@@ -17,7 +17,7 @@ public sealed partial class DashboardTests(TestDatabase database)
     [Theory]
     [InlineData("grafana.json")]
     [InlineData("alerts.yaml")]
-    public async Task Every_metric_and_label_that_is_asked_for_is_there(string file)
+    public async Task Every_metric_and_label_in_a_query_exists(string file)
     {
         var text = await File.ReadAllTextAsync(Path.Combine(Repository.Folder, "deploy", file));
         List<string> asked = file.EndsWith(".json", StringComparison.Ordinal)
@@ -39,7 +39,7 @@ public sealed partial class DashboardTests(TestDatabase database)
         }
     }
 
-    /// <summary>What a service tells that has done a posting, a refusal, a replay and a retry.</summary>
+    /// <summary>The metrics of a service after a posting, a refusal, a replay and a retry.</summary>
     private async Task<string> ScrapeAsync()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
@@ -57,7 +57,7 @@ public sealed partial class DashboardTests(TestDatabase database)
     private static (HashSet<string> Metrics, HashSet<string> Labels) Known(string scrape)
     {
         var samples = Sample().Matches(scrape);
-        // Those of verify come from its own process: as the exporters write the names of its instruments.
+        // The metrics of verify come from its own process. These are the names that the exporters write.
         var verify = VerifyInstrument().Matches(File.ReadAllText(Path.Combine(Repository.Folder, "Banking.Api", "Commands", "VerifyCommand.cs")))
             .Select(match => match.Groups[1].Value.Replace('.', '_') + (match.Groups[2].Value == "s" ? "_seconds" : ""));
         return ([.. samples.Select(sample => sample.Groups[1].Value), .. verify],
@@ -72,7 +72,7 @@ public sealed partial class DashboardTests(TestDatabase database)
         _ => [],
     };
 
-    // On the line, or on those below that are further in.
+    // The expression is on this line or on the indented lines below it.
     [GeneratedRegex(@"^ {8}expr: (?:\|\n)?(.+(?:\n {10}.+)*)$", RegexOptions.Multiline)]
     private static partial Regex Rule();
 

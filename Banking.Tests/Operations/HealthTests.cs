@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What a load balancer is told, and how soon.</summary>
+/// <summary>What the health checks answer, and how soon.</summary>
 public sealed class HealthTests(TestDatabase database)
 {
     [Fact]
@@ -17,7 +17,7 @@ public sealed class HealthTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task While_the_database_hangs_it_says_so_within_a_second_and_is_ready_when_it_goes_on()
+    public async Task While_the_database_hangs_readiness_says_so_within_a_second()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
         await using var service = new ServiceProcess(proxy.ConnectionString, $"book_{Guid.NewGuid():N}", ("Banking__RetrySeconds", "4"));
@@ -26,10 +26,10 @@ public sealed class HealthTests(TestDatabase database)
         await ReadyAsync(service);
         (await service.GetAsync("/metrics")).Text.Should().MatchRegex(@"(?m)^banking_ready\{.*\} 1$");
         proxy.Hang();
-        // Others are in the middle of it: as many reads as there are connections, and a posting.
+        // Meanwhile other requests hang: more reads than there are connections, and a posting.
         var others = Enumerable.Range(0, 100).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")).Append(service.DepositAsync(account, "1", "the-key")).ToList();
 
-        // Long enough for all that times out to do so.
+        // Long enough for every timeout to pass.
         for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since) < TimeSpan.FromSeconds(12);)
         {
             var asked = Stopwatch.GetTimestamp();
@@ -61,7 +61,7 @@ public sealed class HealthTests(TestDatabase database)
         var newer = await bank.GetAsync("/health/ready");
 
         older.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
-        Reasons(older).Should().Equal("the schema is older than this build: 1 scripts are missing, the first is 0005_ledger_head.sql");
+        Reasons(older).Should().Equal("the schema lacks 1 of this build's scripts, first 0005_ledger_head.sql; run migrate");
         newer.Status.Should().Be(HttpStatusCode.OK);
         bank.Complaints.Should().ContainSingle().Which.Should().Contain("Not ready").And.Contain("0005_ledger_head.sql");
     }
@@ -75,16 +75,16 @@ public sealed class HealthTests(TestDatabase database)
         var reply = await bank.GetAsync("/health/ready");
 
         reply.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
-        Reasons(reply).Should().Equal("the database refuses this service the book (SQLSTATE 42P01)");
+        Reasons(reply).Should().Equal("the book cannot be read (SQLSTATE 42P01)");
     }
 
     [Fact]
-    public async Task A_full_queue_is_not_ready_and_is_again_when_it_has_room()
+    public async Task A_service_with_a_full_queue_is_not_ready_until_there_is_room()
     {
         await using var bank = new BankingApp(database, null, ("Banking:QueueLimit", "3"));
         var account = await bank.OpenAsync();
         var head = await bank.Book.HoldHeadAsync();
-        // One more than there is room for: when it is refused, the others wait.
+        // One more than fits. Once one is refused, the other three wait.
         var sent = Enumerable.Range(0, 4).Select(_ => bank.DepositAsync(account, "1")).ToList();
         var refused = await Task.WhenAny(sent);
 
@@ -100,7 +100,7 @@ public sealed class HealthTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task The_image_asks_itself_and_tells_by_its_exit_code()
+    public async Task The_health_command_answers_by_its_exit_code()
     {
         await using var service = new ServiceProcess(database.ConnectionString, $"book_{Guid.NewGuid():N}");
         await service.StartAsync();
@@ -114,7 +114,7 @@ public sealed class HealthTests(TestDatabase database)
 
         ready.Should().Be(new Run(0, "{\"status\":\"ready\",\"reasons\":[]}\n", ""));
         unready.ExitCode.Should().Be(1);
-        unready.Output.Should().Contain("the schema is older than this build");
+        unready.Output.Should().Contain("of this build's scripts");
         nobody.ExitCode.Should().Be(1);
         nobody.Errors.Should().Contain("No answer from localhost:1");
     }

@@ -6,14 +6,14 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The program as a newcomer starts it: a process of its own, with a PostgreSQL of its own.</summary>
+/// <summary>The program as a newcomer starts it: in its own process, with a private PostgreSQL.</summary>
 public sealed class PrivateClusterTests : IAsyncDisposable
 {
     private readonly string folder = Path.Combine(Path.GetTempPath(), $"cb-{Guid.NewGuid().ToString("N")[..8]}");
     private readonly List<ServiceProcess> services = [];
 
     [Fact]
-    public async Task It_starts_by_itself_says_where_things_are_and_keeps_its_data_when_it_is_stopped()
+    public async Task It_starts_without_settings_says_where_its_data_is_and_keeps_the_data_when_it_stops()
     {
         var first = await StartAsync();
         first.Lines.Should().ContainSingle(line => line.Contains("Ready.")).Which.Should().Contain(folder).And.MatchRegex(@"http://127\.0\.0\.1:\d+/scalar");
@@ -30,7 +30,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Killed_it_takes_its_postgres_along_and_the_next_start_has_all_that_was_answered()
+    public async Task When_the_service_is_killed_its_postgres_stops_and_the_next_start_has_all_acknowledged_data()
     {
         var first = await StartAsync();
         var account = await first.OpenAsync("42");
@@ -44,7 +44,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Killed_with_its_keeper_it_finds_the_postgres_that_was_left_and_goes_on()
+    public async Task When_service_and_keeper_are_killed_the_next_start_takes_over_the_postgres_they_left()
     {
         var first = await StartAsync();
         var account = await first.OpenAsync("42");
@@ -60,7 +60,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_postgres_that_was_left_and_can_not_be_connected_to_is_stopped_all_the_same()
+    public async Task A_left_postgres_without_a_socket_is_stopped_too()
     {
         var first = await StartAsync();
         var account = await first.OpenAsync("42");
@@ -74,7 +74,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_postgres_that_was_left_and_does_not_stop_keeps_its_trace_and_the_start_says_what_to_do()
+    public async Task A_left_postgres_that_does_not_stop_keeps_its_pid_file_and_the_start_says_what_to_do()
     {
         var first = await StartAsync();
         var account = await first.OpenAsync("42");
@@ -108,7 +108,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_trace_of_a_server_that_is_gone_stops_no_other_program_and_no_start()
+    public async Task A_stale_pid_file_neither_stops_another_program_nor_prevents_the_start()
     {
         var first = await StartAsync();
         var account = await first.OpenAsync("42");
@@ -156,7 +156,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
         await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(15));
     }
 
-    /// <summary>Kills the service and its keeper, and removes the socket, as those do who tidy up: the server is left, and nobody can connect to it.</summary>
+    /// <summary>Kills the service and its keeper, and removes the socket. The server keeps running, but nobody can connect to it.</summary>
     private async Task LeaveAsync(ServiceProcess service)
     {
         await Run.ToEndAsync(new("pkill", ["-KILL", "-P", $"{service.ProcessId}"]));
@@ -174,7 +174,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     {
         var service = NotStarted();
         var exitCode = await service.StartOnceAsync();
-        Assert.SkipWhen(service.Lines.Any(line => line.Contains("No PostgreSQL server binaries")), "The embedded PostgreSQL needs the server's binaries on this machine.");
+        Assert.SkipWhen(service.Lines.Any(line => line.Contains("No PostgreSQL server binaries")), "The private PostgreSQL needs the server's binaries on this machine.");
         exitCode.Should().BeNull("{0}", string.Join('\n', service.Lines));
         var ready = service.Lines.Single(line => line.Contains("Ready."));
         service.Http.BaseAddress = new(ready[ready.IndexOf("http://", StringComparison.Ordinal)..].Replace("/scalar", "/", StringComparison.Ordinal));
@@ -185,7 +185,7 @@ public sealed class PrivateClusterTests : IAsyncDisposable
     {
         foreach (var service in services)
         {
-            await service.StopAsync(); // killed, it would leave its PostgreSQL a moment longer than the folder
+            await service.StopAsync(); // a killed service would leave its PostgreSQL running a moment longer than the folder
             await service.DisposeAsync();
         }
 

@@ -7,7 +7,7 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>The settings, given to the real program as an operator gives them: in environment variables.</summary>
+/// <summary>The settings, passed to the real program as an operator does: in environment variables.</summary>
 public sealed class SettingsTests(TestDatabase database)
 {
     private const string Secret = "hunter2";
@@ -22,7 +22,7 @@ public sealed class SettingsTests(TestDatabase database)
     [InlineData("99999999999999999999")]
     public async Task Every_wrong_value_stops_the_start_with_its_setting_its_variable_and_what_it_must_be(string value)
     {
-        // The one setting that may be any text but none.
+        // The one setting that accepts any text except an empty one.
         var wrong = All.Where(setting => value.Length == 0 || setting.Name != nameof(ServiceOptions.DataFolder)).ToList();
 
         var run = await StartAsync([.. wrong.Select(setting => (setting, value))]);
@@ -31,7 +31,7 @@ public sealed class SettingsTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Every_number_has_a_range_that_ends_where_it_says()
+    public async Task Every_number_accepts_exactly_its_range()
     {
         var numbers = All.Where(setting => setting.PropertyType == typeof(int)).ToList();
 
@@ -53,7 +53,7 @@ public sealed class SettingsTests(TestDatabase database)
         var run = await ServiceProcess.RunAsync([], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__QueuLimit", "10"));
 
         run.ExitCode.Should().Be(1);
-        run.Output.Should().Contain("Banking:QueuLimit (environment variable Banking__QueuLimit) is no setting.").And.Contain("QueueLimit,");
+        run.Output.Should().Contain("Banking:QueuLimit (environment variable Banking__QueuLimit) is not a setting.").And.Contain("QueueLimit,");
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public sealed class SettingsTests(TestDatabase database)
             [], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", $"book_{Guid.NewGuid():N}"), ("Banking__DefaultCurrency", "AAA"));
 
         run.ExitCode.Should().Be(1);
-        run.Output.Should().Contain("Banking__DefaultCurrency) must be the code of a currency in use");
+        run.Output.Should().Contain("Banking__DefaultCurrency) must be a currency that the book has");
     }
 
     public static TheoryData<string> BadConnectionStrings =>
@@ -96,7 +96,7 @@ public sealed class SettingsTests(TestDatabase database)
     [InlineData("serve", 1)]
     [InlineData("migrate", 1)]
     [InlineData("verify", 2)]
-    public async Task What_goes_wrong_with_a_good_connection_string_never_shows_its_password(string command, int exitCode)
+    public async Task An_error_about_a_valid_connection_string_never_shows_its_password(string command, int exitCode)
     {
         foreach (var change in new Action<NpgsqlConnectionStringBuilder>[]
         {

@@ -5,13 +5,13 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The real program is started before its database, or with one that it will never get.</summary>
+/// <summary>The real program starts before its database, or never gets one.</summary>
 public sealed class StartTests(TestDatabase database)
 {
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
     [Fact]
-    public async Task Started_before_its_database_it_waits_says_so_and_serves_when_it_is_there()
+    public async Task It_waits_for_its_database_says_so_and_then_serves()
     {
         var (port, connectionString) = await NobodyAsync();
         await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "50"));
@@ -29,7 +29,7 @@ public sealed class StartTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Told_to_stop_while_it_waits_it_ends_at_once()
+    public async Task SIGTERM_while_it_waits_ends_it_at_once()
     {
         var (_, connectionString) = await NobodyAsync();
         await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "3600"));
@@ -59,7 +59,7 @@ public sealed class StartTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task A_database_that_refuses_it_is_not_waited_for()
+    public async Task It_does_not_wait_for_a_database_that_refuses_it()
     {
         await using var server = await PostgresServer.StartNewAsync();
         await using (var sql = new BookInspector(server.ConnectionString, "public"))
@@ -85,7 +85,7 @@ public sealed class StartTests(TestDatabase database)
         (await ServiceProcess.RunAsync(["migrate"], ("ConnectionStrings__Banking", right))).ExitCode.Should().Be(0, "it was the password");
     }
 
-    /// <summary>A way to the database that nobody opens yet.</summary>
+    /// <summary>An address where nothing listens yet.</summary>
     private async Task<(int Port, string ConnectionString)> NobodyAsync()
     {
         await using var proxy = new CommitProxy(database.ConnectionString, Ports.Free());

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 
 /// <summary>
-/// Runs inside the real program before its own first line, where DOTNET_STARTUP_HOOKS names this assembly: the span that
-/// BANKING_TEST_BROKEN_SPAN names then throws whenever it starts, which no request can bring about.
+/// Runs inside the real program before its first line, if DOTNET_STARTUP_HOOKS names this assembly. The span in
+/// BANKING_TEST_BROKEN_SPAN then throws whenever it starts. No request could cause that.
 /// </summary>
 internal static class StartupHook
 {

@@ -9,7 +9,7 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>What an operator sees of the real program: its metrics, its traces, and a line in the log for each request.</summary>
+/// <summary>What an operator sees of the real program: metrics, traces, and a log line per request.</summary>
 public sealed class TelemetryTests(TestDatabase database)
 {
     private const string Trace = "0af7651916cd43dd8448eb211c80319c";
@@ -17,7 +17,7 @@ public sealed class TelemetryTests(TestDatabase database)
     private const string OtherTrace = "4bf92f3577b34da6a3ce929d0e0e4736";
     private const string LastAccount = "987654320999";
 
-    // What belongs to the clients: none of it may be seen anywhere.
+    // The clients' data: it must not appear anywhere.
     private static readonly string[] Theirs = ["98765432100", "Someone", "the-key", "for the rent", "7654.32", "7654.3200", "account_id=", "secret"];
 
     private static readonly string[] Members = ["Method", "Call", "Status", "Code", "TransactionId"];
@@ -25,7 +25,7 @@ public sealed class TelemetryTests(TestDatabase database)
     private readonly string book = $"book_{Guid.NewGuid():N}";
 
     [Fact]
-    public async Task The_metrics_count_what_was_done_and_name_nobody()
+    public async Task The_metrics_count_requests_and_hold_no_client_data()
     {
         await using var service = await StartAsync();
         var (account, _) = await UseAsync(service);
@@ -43,7 +43,7 @@ public sealed class TelemetryTests(TestDatabase database)
         Value("banking_refusals_total", """code="validation_failed" """).Should().Be(1);
         Value("banking_refusals_total", """code="not_found" """).Should().Be(1);
         Value("banking_refusals_total").Should().Be(3);
-        // The same with each of the seven alone in its transaction.
+        // The same, with each of the seven requests alone in its transaction.
         foreach (var counted in new[] { "batch_size", "batch_duration_seconds", "commit_duration_seconds", "queue_wait_seconds" })
         {
             Value($"banking_{counted}_count").Should().Be(7, counted);
@@ -130,7 +130,7 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Verify_tells_the_collector_what_each_check_found()
+    public async Task Verify_sends_the_result_of_each_check_to_the_collector()
     {
         using var collector = new Collector();
         await using (var service = await StartAsync())
@@ -155,7 +155,7 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task A_collector_that_does_not_answer_changes_nothing_about_verify()
+    public async Task A_collector_that_does_not_answer_does_not_change_the_result_of_verify()
     {
         await using (await StartAsync())
         {
@@ -174,7 +174,7 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Each_call_has_a_line_in_the_log_and_nobody_is_named_there()
+    public async Task Each_call_has_a_log_line_without_client_data()
     {
         await using var service = await StartAsync();
         var (account, transactionId) = await UseAsync(service);
@@ -205,7 +205,7 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task The_lines_can_be_turned_off_and_made_for_a_reader()
+    public async Task The_log_lines_can_be_turned_off_and_written_as_text()
     {
         await using var service = await StartAsync(("Logging__LogLevel__Banking.Api.Requests", "Warning"), ("Logging__Console__FormatterName", "simple"));
         await UseAsync(service);
@@ -217,20 +217,20 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task A_log_that_nobody_reads_holds_up_no_call()
+    public async Task A_log_that_nobody_reads_does_not_block_a_call()
     {
         await using var service = new ServiceProcess(database.ConnectionString, book, ("Logging__Console__MaxQueueLength", "10")) { IsHeard = false };
         await service.StartAsync();
         var account = await service.OpenAsync();
 
-        // More lines than a pipe holds, and the queue before it.
+        // More lines than the pipe and the logger's queue hold.
         var replies = await Task.WhenAll(Enumerable.Range(0, 1_000).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")));
 
         replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
         (await service.DepositAsync(account, "1")).ShouldBeCreated();
     }
 
-    /// <summary>A service whose accounts have ids that can't be taken for another number.</summary>
+    /// <summary>A service whose account ids cannot be confused with another number.</summary>
     private async Task<ServiceProcess> StartAsync(params (string Name, string Value)[] settings)
     {
         var service = new ServiceProcess(database.ConnectionString, book, settings);
@@ -240,7 +240,7 @@ public sealed class TelemetryTests(TestDatabase database)
         return service;
     }
 
-    /// <summary>One call of each kind and ending, one after another.</summary>
+    /// <summary>One call of each kind and outcome, one after another.</summary>
     private static async Task<(long Account, long TransactionId)> UseAsync(ServiceProcess service)
     {
         var (one, other) = (await service.OpenAsync(), await service.OpenAsync());

@@ -2,7 +2,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The real program under an operator's settings of who is let in: it starts where they are clear, else it names what is to be set.</summary>
+/// <summary>The real program with an operator's authentication settings: it starts if they are complete, else it names what to set.</summary>
 public sealed class AuthenticationSettingsTests(TestDatabase database) : IDisposable
 {
     private const string Bearer = "Authentication__Schemes__Bearer__";
@@ -40,7 +40,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
 
     [Theory]
     [MemberData(nameof(Faults))]
-    public async Task It_does_not_start_where_it_is_not_clear_who_is_let_in(string settings, string named)
+    public async Task Incomplete_or_contradictory_settings_stop_the_start(string settings, string named)
     {
         await using var service = Of(settings);
 
@@ -48,11 +48,11 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
 
         service.Lines.Should().ContainSingle(line => line.Contains("Can't start")).Which.Should().ContainAll(named.Split(' '));
         service.Lines.Should().NotContain(line => line.Contains("   at "), "a stack trace is no help to its reader");
-        service.Lines.Should().NotContain(line => line.Contains("secret") || line.Contains("c2VjcmV0"), "a key is told to nobody");
+        service.Lines.Should().NotContain(line => line.Contains("secret") || line.Contains("c2VjcmV0"), "a key must never be shown");
     }
 
     [Fact]
-    public async Task Told_to_let_everybody_in_it_says_so_at_each_start()
+    public async Task With_AllowAnonymous_it_warns_at_each_start()
     {
         await using var service = Of("Banking__AllowAnonymous=true");
 
@@ -65,7 +65,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     }
 
     [Fact]
-    public async Task In_development_it_asks_for_nothing_and_has_nothing_to_say()
+    public async Task In_development_it_asks_for_no_token_and_logs_no_warning()
     {
         await using var service = Of("ASPNETCORE_ENVIRONMENT=Development");
 
@@ -81,7 +81,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     [InlineData("http://[::]:0")]
     [InlineData("http://bank.test:0")]
     [InlineData("http://127.0.0.1:0;http://*:0")]
-    public async Task In_development_it_says_that_everybody_is_let_in_where_others_can_reach_it(string addresses)
+    public async Task In_development_it_warns_if_other_machines_can_reach_it(string addresses)
     {
         await using var service = Of($"ASPNETCORE_ENVIRONMENT=Development ASPNETCORE_URLS={addresses}");
 
@@ -97,7 +97,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     [InlineData("http://127.0.0.2:0")]
     [InlineData("http://localhost:PORT")]
     [InlineData("http://unix:HOME/socket")]
-    public async Task In_development_it_has_nothing_to_say_where_only_its_own_machine_reaches_it(string address)
+    public async Task In_development_it_does_not_warn_if_only_its_own_machine_can_reach_it(string address)
     {
         var url = address.Replace("PORT", $"{Ports.Free()}", StringComparison.Ordinal).Replace("HOME", home.FullName, StringComparison.Ordinal);
         await using var service = Of($"ASPNETCORE_ENVIRONMENT=Development ASPNETCORE_URLS={url}");
@@ -115,7 +115,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
     [InlineData($"{SigningKey} {Bearer}ValidIssuers__0=us {Bearer}ValidAudience=core-banking")]
     [InlineData($"{Bearer}Authority=https://issuer.test {Audience}")]
     [InlineData($"{Bearer}Authority=http://issuer.test {Audience} ASPNETCORE_ENVIRONMENT=Development")]
-    public async Task Told_whose_tokens_count_it_starts_without_a_word_and_asks_for_them(string settings)
+    public async Task With_complete_settings_it_starts_without_a_warning_and_asks_for_tokens(string settings)
     {
         await using var service = Of(settings);
 
@@ -129,7 +129,7 @@ public sealed class AuthenticationSettingsTests(TestDatabase database) : IDispos
 
     public void Dispose() => home.Delete(recursive: true);
 
-    /// <summary>With nothing but the settings that are given, as NAME=value, and in a home of its own.</summary>
+    /// <summary>A service with only these settings, as NAME=value, and its own home folder.</summary>
     private ServiceProcess Of(string settings) => new(
         database.ConnectionString,
         $"book_{Guid.NewGuid():N}",

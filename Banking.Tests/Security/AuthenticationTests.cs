@@ -10,7 +10,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Tests;
 
-/// <summary>Who is let in, to what, and as whom.</summary>
+/// <summary>Which callers are accepted, for which calls, and under which name.</summary>
 public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<GuardedBank>
 {
     private const string Everything = "accounts:read accounts:write accounts:manage transactions:read transactions:write audit:read";
@@ -44,7 +44,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
 
     [Theory]
     [MemberData(nameof(Calls))]
-    public async Task A_call_takes_a_token_with_its_scope_and_no_other(string call, string scope)
+    public async Task A_call_accepts_a_token_with_its_scope_and_no_other(string call, string scope)
     {
         var accounts = await OpenTwoAsync();
         var others = string.Join(' ', Everything.Split(' ').Where(other => other != scope));
@@ -63,7 +63,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     }
 
     [Fact]
-    public void Every_path_of_the_service_asks_for_a_scope_or_is_meant_to_be_open()
+    public void Every_path_needs_a_scope_or_is_open_on_purpose()
     {
         var endpoints = bank.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
             .ToLookup(endpoint => endpoint.Metadata.GetMetadata<IAuthorizeData>() is not null, endpoint => endpoint.RoutePattern.RawText!);
@@ -79,7 +79,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("scp", "accounts:read")]
     [InlineData("scp", "profile accounts:read")]
     [InlineData("scp", "profile", "accounts:read")]
-    public async Task A_scope_is_read_in_every_form_that_issuers_give_it(string claim, params string[] values)
+    public async Task A_scope_is_read_in_every_form_that_issuers_use(string claim, params string[] values)
     {
         var token = Good().Without("scope").With(claim, values.Length == 1 ? values[0] : values);
 
@@ -98,7 +98,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("scopes", "accounts:read")]
     [InlineData("roles", "accounts:read")]
     [InlineData("SCOPE", "accounts:read")]
-    public async Task A_scope_that_is_not_quite_the_one_is_none(string claim, object? value)
+    public async Task A_scope_that_differs_a_little_does_not_count(string claim, object? value)
     {
         (await CallAsync("get_one_account", Good().Without("scope").With(claim, value))).ShouldBeProblem(403, "insufficient_scope");
     }
@@ -107,7 +107,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
 
     [Theory]
     [MemberData(nameof(BadTokenNames))]
-    public async Task A_bad_token_is_refused_with_its_reason_and_is_not_repeated(string name)
+    public async Task A_bad_token_is_refused_with_a_reason_and_never_quoted(string name)
     {
         var (make, reason) = BadTokens[name];
         var token = make(guarded);
@@ -128,7 +128,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("Bearer ")]
     [InlineData("Basic Y2xpZW50OnNlY3JldA==")]
     [InlineData("Bearer-of-good-news")]
-    public async Task Without_a_token_nobody_is_let_in(string? authorization)
+    public async Task A_call_without_a_token_is_refused(string? authorization)
     {
         var refused = await SendAsync("audit_head", authorization is null ? [] : [authorization]);
 
@@ -151,7 +151,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("", "good")]
     [InlineData("good", "bad")]
     [InlineData("Basic Y2xpZW50OnNlY3JldA==", "good")]
-    public async Task Two_authorizations_are_one_too_many(params string[] authorizations)
+    public async Task Two_authorization_headers_are_refused(params string[] authorizations)
     {
         var refused = await SendAsync("audit_head", [.. authorizations.Select(sent => sent == "good" ? $"Bearer {guarded.TokenOf("client", Everything)}" : sent)]);
 
@@ -172,7 +172,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     }
 
     [Fact]
-    public async Task Both_of_two_keys_of_an_issuer_count_while_one_takes_the_others_place()
+    public async Task Both_keys_of_an_issuer_are_accepted_while_one_replaces_the_other()
     {
         foreach (var key in guarded.Keys)
         {
@@ -181,7 +181,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     }
 
     [Fact]
-    public async Task Clocks_may_be_some_seconds_apart()
+    public async Task Clocks_may_differ_by_some_seconds()
     {
         (await CallAsync("audit_head", Good().With("exp", Token.At(-10)))).Status.Should().Be(HttpStatusCode.OK);
         (await CallAsync("audit_head", Good().With("nbf", Token.At(10)))).Status.Should().Be(HttpStatusCode.OK);
@@ -196,7 +196,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("/nothing", 404)]
     [InlineData("/api/nothing", 404)]
     [InlineData("/api/deposit", 405)]
-    public async Task What_is_open_is_open_to_all(string path, int status)
+    public async Task Open_paths_need_no_token(string path, int status)
     {
         foreach (var authorization in new[] { null, "Bearer bad", $"Bearer {guarded.TokenOf("client", "")}" })
         {
@@ -212,7 +212,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [InlineData("user", null, null, "user")]
     [InlineData(" ~", " ~")]
     [InlineData(LongestName, LongestName)]
-    public async Task The_logs_name_the_caller_of_everything_in_them(string caller, string? client, string? party = null, string? user = null)
+    public async Task The_logs_name_the_caller_of_every_row(string caller, string? client, string? party = null, string? user = null)
     {
         var names = new[] { ("client_id", client), ("azp", party), ("sub", user) }.Where(name => name.Item2 is not null);
         var token = names.Aggregate(Good().Without("client_id"), (token, name) => token.With(name.Item1, name.Item2));
@@ -232,7 +232,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     }
 
     [Fact]
-    public async Task Two_callers_with_the_same_key_do_not_meet()
+    public async Task Two_callers_may_use_the_same_idempotency_key()
     {
         var accounts = await OpenTwoAsync();
         var (one, other) = (guarded.TokenOf("one", Everything), guarded.TokenOf("other", Everything));
@@ -256,7 +256,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     [Theory]
     [InlineData("create_account", """{"owner_name":"Someone","initial_deposit":"1"}""")]
     [InlineData("deposit", """{"account_id":ID,"amount":"1"}""")]
-    public async Task What_a_request_made_is_shown_to_its_caller_and_to_nobody_else(string call, string body)
+    public async Task Only_the_caller_of_a_request_sees_what_it_made(string call, string body)
     {
         var (accounts, key) = (await OpenTwoAsync(), Guid.NewGuid().ToString());
         var made = await PostAsync(call, body.Replace("ID", $"{accounts[0]}", StringComparison.Ordinal), guarded.TokenOf("one", Everything), key);
@@ -272,7 +272,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     }
 
     [Fact]
-    public async Task A_token_renewed_is_still_the_same_caller()
+    public async Task A_renewed_token_is_the_same_caller()
     {
         var accounts = await OpenTwoAsync();
         var body = $$"""{"account_id":{{accounts[0]}},"amount":"1"}""";
@@ -346,7 +346,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         return [.. accounts, await LastTransactionAsync(accounts[0])];
     }
 
-    /// <summary>Brings the account to where the call can be carried out.</summary>
+    /// <summary>Brings the account into a state in which the call succeeds.</summary>
     private async Task PrepareAsync(string call, long account)
     {
         var (preparation, body) = call switch
@@ -362,7 +362,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         }
     }
 
-    /// <summary>The head, which moves with everything that is written.</summary>
+    /// <summary>The head, which changes with every write.</summary>
     private Task<string?> WrittenAsync() => bank.Book.ScalarAsync<string>("SELECT head::text FROM ledger_head AS head;");
 
     private Task<long> LastTransactionAsync(long account) => bank.Book.ScalarAsync<long>(
@@ -399,7 +399,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         return bank.SendAsync(request);
     }
 
-    /// <summary>Sends headers as they are, and as many as there are: .NET's own client would join them.</summary>
+    /// <summary>Sends the headers unchanged. .NET's own client would join repeated ones.</summary>
     private async Task<Reply> SendAsync(string call, params string[] authorizations)
     {
         var parts = (await RawAsync(call, authorizations)).Split("\r\n\r\n", 2);
@@ -429,7 +429,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         }
         catch (IOException)
         {
-            // It answered, and hung up, before it had heard all.
+            // It answered and closed the connection before it had read everything.
         }
 
         return Encoding.UTF8.GetString(heard.ToArray());

@@ -9,13 +9,13 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Tests;
 
-/// <summary>Tokens of an OpenID Connect issuer, whose keys the service fetches by itself.</summary>
+/// <summary>Tokens of an OpenID Connect issuer, whose keys the service fetches itself.</summary>
 public sealed class AuthorityTests(TestDatabase database)
 {
     private const string Scope = "audit:read";
 
     [Fact]
-    public async Task The_tokens_of_an_authority_are_taken_and_no_others()
+    public async Task Only_tokens_of_the_authority_are_accepted()
     {
         await using var authority = await Authority.StartAsync();
         await using var stranger = await Authority.StartAsync();
@@ -31,7 +31,7 @@ public sealed class AuthorityTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Nothing_that_an_authority_publishes_is_a_secret_to_sign_with()
+    public async Task A_public_key_cannot_be_used_as_a_secret_to_sign_with()
     {
         await using var authority = await Authority.StartAsync();
         await using var bank = Trusting(authority.Address);
@@ -45,7 +45,7 @@ public sealed class AuthorityTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task An_authority_may_change_its_key_and_the_old_one_counts_no_more()
+    public async Task An_authority_may_change_its_key_and_the_old_one_is_then_refused()
     {
         await using var authority = await Authority.StartAsync();
         await using var bank = Trusting(authority.Address);
@@ -59,7 +59,7 @@ public sealed class AuthorityTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task A_key_that_an_authority_withdraws_counts_until_the_keys_are_fetched_again_which_they_are_each_hour()
+    public async Task A_withdrawn_key_is_accepted_until_the_hourly_fetch_of_keys()
     {
         await using var authority = await Authority.StartAsync();
         await using var bank = Trusting(authority.Address);
@@ -71,14 +71,14 @@ public sealed class AuthorityTests(TestDatabase database)
         authority.ChangeKey();
         (await HeadAsync(bank, old)).Status.Should().Be(HttpStatusCode.OK);
         keys.AutomaticRefreshInterval.Should().Be(TimeSpan.FromHours(1));
-        keys.RequestRefresh(); // what it does by itself when the hour is over
+        keys.RequestRefresh(); // as it does after an hour
 
         await Wait.UntilAsync(async () => (await HeadAsync(bank, old)).Status != HttpStatusCode.OK);
         (await HeadAsync(bank, old)).ShouldBeProblem(401, "unauthorized");
     }
 
     [Fact]
-    public async Task While_an_authority_can_not_be_reached_no_caller_is_blamed_and_the_operator_is_told()
+    public async Task While_the_authority_is_unreachable_calls_get_503_and_the_log_has_a_warning()
     {
         var port = Ports.Free();
         await using var bank = Trusting($"http://127.0.0.1:{port}");
@@ -98,7 +98,7 @@ public sealed class AuthorityTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task An_authority_that_does_not_answer_keeps_nobody_waiting_for_long()
+    public async Task An_authority_that_hangs_does_not_keep_callers_waiting()
     {
         await using var authority = await Authority.StartAsync();
         await using var bank = Trusting(authority.Address);
@@ -123,7 +123,7 @@ public sealed class AuthorityTests(TestDatabase database)
         ("Authentication:Schemes:Bearer:Authority", authority),
         ("Authentication:Schemes:Bearer:ValidAudiences:0", Token.Audience));
 
-    /// <summary>Returns when the authority's tokens are taken: its keys are fetched beside the requests.</summary>
+    /// <summary>Waits until the authority's tokens are accepted. The service fetches the keys in the background.</summary>
     private static Task TakenAsync(BankingApp bank, Authority authority) =>
         Wait.UntilAsync(async () => (await HeadAsync(bank, authority.TokenOf("client", Scope))).Status == HttpStatusCode.OK);
 

@@ -5,7 +5,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Tests;
 
-/// <summary>Several issuers that share keys with the service: each signs for itself alone.</summary>
+/// <summary>Several issuers that share keys with the service. Each may sign only its own tokens.</summary>
 public sealed class IssuerTests(TestDatabase database)
 {
     private const string One = "https://one.test";
@@ -15,7 +15,7 @@ public sealed class IssuerTests(TestDatabase database)
     private static readonly SymmetricSecurityKey KeyOfOne = NewKey(), NextKeyOfOne = NewKey(), KeyOfOther = NewKey();
 
     [Fact]
-    public async Task A_key_counts_for_its_own_issuer_only()
+    public async Task A_key_is_accepted_for_its_own_issuer_only()
     {
         await using var bank = new BankingApp(
             database,

@@ -10,14 +10,14 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Banking.Tests;
 
-/// <summary>What is in a token, to be signed, and to be changed where it should be a bad one.</summary>
+/// <summary>The contents of a token. A test changes them to make a bad one.</summary>
 internal sealed class Token : Dictionary<string, object?>
 {
     public const string Audience = "core-banking";
 
     private static readonly JsonWebTokenHandler Handler = new() { SetDefaultTimesOnTokenCreation = false };
 
-    /// <summary>A good one, for a minute.</summary>
+    /// <summary>A valid token, for a minute.</summary>
     public Token(string issuer, string client, string scope)
     {
         this["iss"] = issuer;
@@ -28,7 +28,7 @@ internal sealed class Token : Dictionary<string, object?>
         this["scope"] = scope;
     }
 
-    /// <summary>So many seconds from now, as tokens tell time.</summary>
+    /// <summary>So many seconds from now, in the form that tokens use.</summary>
     public static long At(int seconds) => DateTimeOffset.UtcNow.AddSeconds(seconds).ToUnixTimeSeconds();
 
     public Token With(string claim, object? value)
@@ -74,7 +74,7 @@ public sealed class GuardedBank : IAsyncDisposable
 
     public BankingApp App { get; }
 
-    /// <summary>Two keys, as there are while one takes the other's place.</summary>
+    /// <summary>Two keys, as while one replaces the other.</summary>
     internal SymmetricSecurityKey[] Keys { get; } = [new(RandomNumberGenerator.GetBytes(32)), new(RandomNumberGenerator.GetBytes(32))];
 
     public string TokenOf(string client, string scope) => new Token(Issuer, client, scope).Signed(Keys[0]);
@@ -82,7 +82,7 @@ public sealed class GuardedBank : IAsyncDisposable
     public ValueTask DisposeAsync() => App.DisposeAsync();
 }
 
-/// <summary>An OpenID Connect issuer of one test's own: discovery, keys, and tokens signed with the newest of them.</summary>
+/// <summary>An OpenID Connect issuer for one test: discovery, keys, and tokens signed with the newest key.</summary>
 internal sealed class Authority : IAsyncDisposable
 {
     private readonly WebApplication app;
@@ -104,10 +104,10 @@ internal sealed class Authority : IAsyncDisposable
 
     public string Address { get; }
 
-    /// <summary>Whether it takes requests but answers none.</summary>
+    /// <summary>Whether it accepts requests but never answers.</summary>
     public bool IsSilent { get; set; }
 
-    /// <summary>What anybody has who asks for the keys: its public key, and one of a kind that should not be there.</summary>
+    /// <summary>The keys that it publishes: its public key, and a symmetric one that should never be published.</summary>
     public IEnumerable<SecurityKey> Published =>
     [
         new SymmetricSecurityKey(Encoding.ASCII.GetBytes(key.Rsa.ExportSubjectPublicKeyInfoPem())) { KeyId = key.KeyId },

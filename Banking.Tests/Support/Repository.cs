@@ -5,6 +5,8 @@ internal static class Repository
 {
     public static string Folder { get; } = Find();
 
+    public static string Read(string file) => File.ReadAllText(Path.Combine(Folder, file));
+
     private static string Find()
     {
         var folder = AppContext.BaseDirectory;
