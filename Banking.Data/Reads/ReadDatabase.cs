@@ -3,7 +3,7 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>More reads wait than the service takes.</summary>
-public sealed class OverloadedException() : Exception("Too many reads are waiting. Retry later.");
+public sealed class OverloadedException() : Exception("Too many reads are waiting. Nothing was read. Retry later.");
 
 /// <summary>
 /// The reads' own way to the database: connections that they take from nobody else, and a gate that lets in as many reads at
