@@ -23,7 +23,7 @@ public sealed record CreateAccountRequest(
 [Example("""
     {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
     """)]
-public sealed record AccountResponse(
+public record AccountResponse(
     [property: Description("The account's id. Ids below 1000 are settlement accounts: the id is the numeric code of the currency.")] long AccountId,
     [property: Description("The current name of the account's owner.")] string OwnerName,
     [property: Description("The account's currency as an ISO 4217 code.")] string Currency,
@@ -52,19 +52,10 @@ public sealed record AccountResponse(
     {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","transaction_id":41}
     """)]
 public sealed record CreateAccountResponse(
-    [property: Description("The account's id. Ids below 1000 are settlement accounts: the id is the numeric code of the currency.")] long AccountId,
-    [property: Description("The current name of the account's owner.")] string OwnerName,
-    [property: Description("The account's currency as an ISO 4217 code.")] string Currency,
-    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
-        Description("Which postings the account accepts. `active`: all. `debits_blocked`: only credits. `frozen` and `closed`: none.")] string Status,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money in the account.")] string Balance,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money that pending holds reserve.")] string Held,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money that can be paid out: balance - held + overdraft_limit.")] string Available,
-    [property: RegularExpression(Money.AnswerPattern), Description("How far below zero the balance may fall.")] string OverdraftLimit,
-    [property: Description("Your own reference for the account, or null.")] string? Reference,
-    [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When the account was opened, in UTC.")] DateTime CreatedAt,
-    [property: Description("The transaction of the initial deposit, or null without one.")] long? TransactionId)
+    long AccountId, string OwnerName, string Currency, string Status, string Balance, string Held, string Available, string OverdraftLimit,
+    string? Reference, IReadOnlyDictionary<string, string>? Metadata, DateTime CreatedAt,
+    [property: JsonPropertyOrder(1), Description("The transaction of the initial deposit, or null without one.")] long? TransactionId)
+    : AccountResponse(AccountId, OwnerName, Currency, Status, Balance, Held, Available, OverdraftLimit, Reference, Metadata, CreatedAt)
 {
     public static async ValueTask<CreateAccountResponse> FromAsync(OpenedAccount opened, Currencies currencies)
     {
