@@ -18,7 +18,7 @@ public sealed partial class GuideTests
     [Theory]
     [InlineData("README.md")]
     [InlineData("sql/README.md")]
-    [InlineData("docs/api-policy.md")]
+    [InlineData("docs/api.md")]
     [InlineData("docs/operate.md")]
     [InlineData("docs/licences.md")]
     public void Every_link_leads_somewhere(string page)

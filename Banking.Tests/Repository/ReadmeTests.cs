@@ -14,17 +14,6 @@ public sealed partial class ReadmeTests
         .SelectMany(options => options.GetType().GetProperties().Select(setting => (setting, options)));
 
     [Fact]
-    public void The_readme_lists_every_code_with_its_status()
-    {
-        var rows = Readme.Split('\n').Where(line => line.StartsWith("| ", StringComparison.Ordinal)).ToList();
-
-        foreach (var kind in Problem.Kinds)
-        {
-            rows.Should().Contain(row => row.StartsWith($"| {kind.Status} ", StringComparison.Ordinal) && row.Contains($"`{kind.Code}`", StringComparison.Ordinal), kind.Code);
-        }
-    }
-
-    [Fact]
     public void The_readme_lists_every_call_with_its_scope()
     {
         foreach (var (call, scope) in AuthenticationTests.Calls.Select(row => row.Data))
