@@ -120,7 +120,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     }
 
     [Fact]
-    public async Task A_body_of_nothing_but_mistakes_gets_a_short_answer()
+    public async Task A_body_full_of_mistakes_gets_a_short_answer()
     {
         var members = Enumerable.Range(0, 30_000).Select(i => $"\"unknown_{i:d10}\":{i}");
         var (many, longest) = ($"{{{string.Join(',', members)}}}", $"{{\"{new string('x', 1_000_000)}\":1}}");
