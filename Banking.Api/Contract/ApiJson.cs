@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 
 namespace Banking.Api;
 
-/// <summary>How bodies are read and written: strictly, in snake_case, by code generated at build time.</summary>
+/// <summary>Reads and writes bodies strictly and in snake_case, with code that is generated at build time.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(CreateAccountRequest))]
 [JsonSerializable(typeof(ChangeAccountRequest))]
@@ -35,7 +35,7 @@ internal sealed partial class ApiJson : JsonSerializerContext
         options.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
         options.AllowDuplicateProperties = false;
         options.NumberHandling = JsonNumberHandling.Strict;
-        options.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping; // JSON is all that is ever sent, so text stays as it was given
+        options.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping; // answers are only ever JSON, so text needs no HTML escapes
         options.MaxDepth = 8;
     }
 }

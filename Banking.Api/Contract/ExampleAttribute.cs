@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace Banking.Api;
 
-/// <summary>What the API's description shows for this body or parameter, as JSON.</summary>
+/// <summary>The example, as JSON, that the OpenAPI document shows for a body or parameter.</summary>
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Parameter)]
 internal sealed class ExampleAttribute([StringSyntax(StringSyntaxAttribute.Json)] string json) : Attribute
 {

@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Diagnostics;
 namespace Banking.Api;
 
 /// <summary>
-/// Turns what was thrown into its answer. A client's mistake is answered and not logged; a database that can't be reached is
-/// a warning; everything else is a fault of ours, logged as an error.
+/// Answers exceptions with problem documents. A client's mistake is not logged. An unavailable database is logged as a warning.
+/// Everything else is our fault and is logged as an error.
 /// </summary>
 internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logger) : IExceptionHandler
 {
@@ -31,7 +31,7 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
     private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
     {
         LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path, Observability.TraceId);
-        return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer; nothing was done. Retry later.");
+        return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer. Nothing was done. Retry later.");
     }
 
     private ProblemResult Fault(Exception exception, HttpContext context)
@@ -40,14 +40,14 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
         return Problem.Of(500, context.Request);
     }
 
-    [LoggerMessage(LogLevel.Warning, "{Method} {Path} was answered with 503: the database did not answer. The client may try again. Trace {TraceId}")]
+    [LoggerMessage(LogLevel.Warning, "{Method} {Path} failed with 503: the database did not answer. The client can retry. Check the database. Trace {TraceId}")]
     private partial void LogDatabaseUnavailable(Exception exception, string method, string path, string traceId);
 
-    [LoggerMessage(LogLevel.Error, "{Method} {Path} was answered with 500: a fault of this service that needs a look. Trace {TraceId}")]
+    [LoggerMessage(LogLevel.Error, "{Method} {Path} failed with 500. This is a bug in the service: report it with this entry. Trace {TraceId}")]
     private partial void LogFault(Exception exception, string method, string path, string traceId);
 }
 
-/// <summary>Gives the framework's own problem documents (its validation's) the form of ours.</summary>
+/// <summary>Writes the framework's problem documents, such as those of its validation, in the form of ours.</summary>
 internal sealed class ValidationProblems : IProblemDetailsWriter
 {
     public bool CanWrite(ProblemDetailsContext context) => true;
@@ -60,7 +60,7 @@ internal sealed class ValidationProblems : IProblemDetailsWriter
         await answer.ExecuteAsync(context.HttpContext);
     }
 
-    /// <summary>The name that the client knows: the framework's errors come under those of C#.</summary>
+    /// <summary>The name of a field as the client knows it. The framework uses the C# name.</summary>
     private static string WireNameOf(string name, HttpContext context) =>
         name == Idempotency.ParameterName && HttpMethods.IsPost(context.Request.Method) ? Idempotency.Header : JsonNamingPolicy.SnakeCaseLower.ConvertName(name);
 }

@@ -2,15 +2,15 @@ using Banking.Data;
 
 namespace Banking.Api;
 
-/// <summary>The answers to requests that are done once, however often they are sent.</summary>
+/// <summary>Answers requests of the ledger, which are applied once per Idempotency-Key.</summary>
 internal static class Idempotency
 {
     public const string Header = "Idempotency-Key";
-    public const string KeyDescription = "Names this request: a retry with the same key and body gets the first answer and is not done again.";
+    public const string KeyDescription = "Identifies this request. A retry with the same key and body gets the first answer and is not applied again.";
     public const string ParameterName = "idempotencyKey";
     public const string ReplayedHeader = "Idempotency-Replayed";
 
-    /// <summary>The ledger's decision as the answer: 201 at <paramref name="locationOf"/> the result, or 200 where there is none, or the refusal.</summary>
+    /// <summary>Turns the ledger's decision into a refusal, into 201 with the result's location, or into 200 if <paramref name="locationOf"/> is null.</summary>
     public static async Task<IResult> ToAnswerAsync<TResult, TBody>(
         this Decision<TResult> decision, HttpContext context, Func<TResult, ValueTask<TBody>> bodyOf, Func<TResult, string>? locationOf = null)
         where TResult : class

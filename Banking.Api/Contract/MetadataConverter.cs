@@ -3,15 +3,15 @@ using System.Text.Json.Serialization;
 
 namespace Banking.Api;
 
-/// <summary>Members of metadata that break a rule of their own, by name. Which they are, no path of a JsonException says.</summary>
+/// <summary>The members of metadata that break a rule, by name. The path of a JsonException can't name them.</summary>
 internal sealed class MetadataException(IReadOnlyDictionary<string, string> mistakes) : JsonException
 {
     public IReadOnlyDictionary<string, string> Mistakes => mistakes;
 }
 
 /// <summary>
-/// Reads metadata into the order of PostgreSQL's jsonb, and stops at the first member too many: a large body makes no large
-/// dictionary. The other rules are <see cref="MetadataAttribute"/>'s.
+/// Reads metadata into the order of PostgreSQL's jsonb. Stops at the first member beyond the limit, so that a large body makes no
+/// large dictionary. <see cref="MetadataAttribute"/> checks the other rules.
 /// </summary>
 internal sealed class MetadataConverter : JsonConverter<IReadOnlyDictionary<string, string>>
 {
@@ -35,12 +35,12 @@ internal sealed class MetadataConverter : JsonConverter<IReadOnlyDictionary<stri
             var text = reader.TokenType == JsonTokenType.String ? TextOf(ref reader) : null;
             if (!members.TryAdd(name, text ?? ""))
             {
-                (mistakes ??= [])[name] = "is given more than once.";
+                (mistakes ??= [])[name] = "is given more than once. Send it once.";
             }
             else if (text is null)
             {
                 (mistakes ??= [])[name] = reader.TokenType == JsonTokenType.String
-                    ? "must be a string of well-formed Unicode text."
+                    ? "must be a string of valid Unicode text."
                     : $"must be a string of at most {MetadataAttribute.LongestValue} characters.";
             }
 
@@ -61,7 +61,7 @@ internal sealed class MetadataConverter : JsonConverter<IReadOnlyDictionary<stri
         writer.WriteEndObject();
     }
 
-    /// <summary>Null where it is not well-formed Unicode.</summary>
+    /// <summary>The token's text, or null if it is not valid Unicode.</summary>
     private static string? TextOf(ref Utf8JsonReader reader)
     {
         try

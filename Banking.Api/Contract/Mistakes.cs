@@ -7,19 +7,19 @@ using System.Text.Json.Serialization.Metadata;
 namespace Banking.Api;
 
 /// <summary>
-/// Collects the mistakes of one request by field. <see cref="AreInParameters"/> costs next to nothing where there are none;
-/// the body is walked only for a request that is refused anyway.
+/// Collects all mistakes of one request by field. <see cref="AreInParameters"/> is cheap for a request without mistakes. The body
+/// is searched only when the request is refused anyway.
 /// </summary>
 internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody? body)
 {
-    private const int Most = 50; // a body of nothing but mistakes makes no large answer
+    private const int Most = 50; // keeps the answer small, however many mistakes a body has
     private const int LongestName = 64;
-    private const string Twice = "is given more than once.";
-    private const string NoObject = "must be a JSON object with the members that the call describes.";
+    private const string Twice = "is given more than once. Send it once.";
+    private const string NoObject = "must be a JSON object with the members of this call.";
 
     private Dictionary<string, string[]>? errors;
 
-    /// <summary>Whether parameters are missing, given twice, not the call's, or no numbers where numbers are asked for: what the framework lets pass.</summary>
+    /// <summary>Whether parameters are missing, repeated, unknown or not numbers. The framework does not check these.</summary>
     public bool AreInParameters()
     {
         foreach (var (name, values) in request.Query)
@@ -40,7 +40,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
 
         foreach (var (name, parameter) in call.Query)
         {
-            // The framework validates only the arguments that were given.
+            // The framework validates only parameters that are present.
             if (parameter.IsNeeded && !request.Query.ContainsKey(name))
             {
                 Add(name, NeededAttribute.Rule);
@@ -58,7 +58,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         return errors is not null;
     }
 
-    /// <summary>All mistakes of the request, in its parameters and in its body.</summary>
+    /// <summary>The answer that lists all mistakes in the parameters and in the body.</summary>
     public ProblemResult ToAnswer()
     {
         foreach (var (name, values) in request.Query)
@@ -91,13 +91,13 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
     {
         if (json.IsEmpty)
         {
-            Add("body", "is required: a JSON object.");
+            Add("body", "is required. Send a JSON object.");
             return;
         }
 
         if (json.StartsWith(Encoding.UTF8.Preamble))
         {
-            json = json[Encoding.UTF8.Preamble.Length..]; // the framework reads past it too
+            json = json[Encoding.UTF8.Preamble.Length..]; // the framework skips it too
         }
 
         var reader = new Utf8JsonReader(json, new() { MaxDepth = type.Options.MaxDepth });
@@ -119,7 +119,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
                 place = "body";
                 if (name is null)
                 {
-                    Add("body", "has a member whose name is not well-formed Unicode text.");
+                    Add("body", "has a member whose name is not valid Unicode text.");
                 }
                 else if (type.Properties.All(property => property.Name != name))
                 {
@@ -145,10 +145,10 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         }
         catch (JsonException malformed)
         {
-            Add(place, $"is not well-formed JSON, or nests too deep, at line {malformed.LineNumber + 1}, byte {malformed.BytePositionInLine + 1}.");
+            Add(place, $"is not valid JSON or is nested too deeply. See line {malformed.LineNumber + 1}, byte {malformed.BytePositionInLine + 1}.");
         }
 
-        // What can be read is held against the rules of form; what is missing counts only where the body has an end.
+        // Readable members are checked against their rules. A missing member is a mistake only if the whole body could be read.
         var given = JsonSerializer.Deserialize(ObjectOf(readable.Values), type)!;
         foreach (var property in type.Properties.Where(property => seen.Contains(property.Name) ? readable.ContainsKey(property.Name) : isWhole))
         {
@@ -158,7 +158,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         }
     }
 
-    /// <summary>Whether a member of the body can be read; where it can't, why is noted.</summary>
+    /// <summary>Whether a member of the body can be read. If not, adds the mistake.</summary>
     private bool IsReadable(byte[] member, JsonTypeInfo type)
     {
         try
@@ -183,7 +183,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         return false;
     }
 
-    /// <summary>Adds the first rule that a value breaks, where nothing else is wrong with its field.</summary>
+    /// <summary>Adds the first rule that a value breaks, unless its field has a mistake already.</summary>
     private void AddBroken(string name, IEnumerable<ValidationAttribute> rules, object? value, ValidationContext context)
     {
         if (errors?.ContainsKey(name) is true)
@@ -202,7 +202,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         }
     }
 
-    /// <summary>Adds an unknown name, with the known one that was meant where one is near: the same but for case and underscores, or two letters off.</summary>
+    /// <summary>Adds an unknown name. Suggests a known name that differs in case, in underscores or in at most two letters.</summary>
     private void AddUnknown(string name, string what, IEnumerable<string> known)
     {
         if (errors?.ContainsKey(name) is true)
@@ -215,7 +215,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
             .Where(one => one.Distance <= Math.Min(2, one.Name.Length / 3))
             .OrderBy(one => one.Distance)
             .FirstOrDefault().Name;
-        Add(name, $"is not a {what} of this call{(nearest is null ? "." : $"; did you mean {nearest}?")}");
+        Add(name, $"is not a {what} of this call. {(nearest is null ? "Remove it." : $"Did you mean {nearest}?")}");
 
         static string Plain(string text) => text.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal).ToLowerInvariant();
     }
@@ -246,20 +246,20 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         }
     }
 
-    /// <summary>The field of a JSON path such as <c>$.amount</c> or <c>$.metadata.branch</c>.</summary>
+    /// <summary>The field that a JSON path names, such as <c>$.amount</c> or <c>$.metadata.branch</c>.</summary>
     private static string FieldOf(string? path) => path is null or "$" ? "body" : path[1..].TrimStart('.');
 
     private static string RuleOf(JsonPropertyInfo property) =>
         property.PropertyType == typeof(decimal?) ? Money.Rule
         : property.PropertyType == typeof(long?) ? IdAttribute.Rule
-        : property.PropertyType == typeof(string) ? "must be a string of well-formed Unicode text."
+        : property.PropertyType == typeof(string) ? "must be a string of valid Unicode text."
         : new MetadataAttribute().FormatErrorMessage(property.Name);
 
     private static bool IsNumber(string? text, Type type) => type == typeof(int?)
         ? int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _)
         : long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 
-    /// <summary>How many letters to add, drop or change to make the one of the other (Levenshtein).</summary>
+    /// <summary>The number of letters to add, drop or change to turn one name into the other (Levenshtein distance).</summary>
     private static int Distance(string one, string other)
     {
         var row = Enumerable.Range(0, other.Length + 1).ToArray();

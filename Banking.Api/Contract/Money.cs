@@ -8,16 +8,15 @@ using Banking.Data;
 
 namespace Banking.Api;
 
-/// <summary>Amounts on the wire: exact decimals, never a binary float.</summary>
+/// <summary>Amounts in requests and answers: exact decimals, never binary floats.</summary>
 public static partial class Money
 {
     public const string RequestPattern = @"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
     public const string AnswerPattern = @"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
-    public const string Form = "a decimal number, as a string or a number, of at most 15 whole digits and 4 decimals, without sign or exponent.";
     public const string Rule =
-        "must be a positive decimal such as \"10.50\": digits and one point, no sign, comma, exponent or symbol; at most 15 digits before the point and 4 after it.";
+        "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
 
-    /// <summary>The amount with its currency's own digits: 10.50, 150, 1.250.</summary>
+    /// <summary>Formats an amount with its currency's number of decimals: 10.50, 150, 1.250.</summary>
     public static string Format(decimal amount, Currency currency) =>
         amount.ToString(DigitFormats[currency.MinorUnit], CultureInfo.InvariantCulture);
 
@@ -27,7 +26,7 @@ public static partial class Money
     internal static partial Regex RequestRegex();
 }
 
-/// <summary>Reads an amount from a JSON string or number by its digits, so that nothing is rounded on the way in.</summary>
+/// <summary>Reads an amount from the digits of a JSON string or number, so that nothing is rounded.</summary>
 internal sealed class MoneyConverter : JsonConverter<decimal?>
 {
     public override decimal? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
@@ -38,7 +37,7 @@ internal sealed class MoneyConverter : JsonConverter<decimal?>
             JsonTokenType.Number => Encoding.UTF8.GetString(reader.HasValueSequence ? reader.ValueSequence.ToArray() : reader.ValueSpan),
             _ => null,
         };
-        // $ also matches before a line break at the end.
+        // $ also matches before a final line break.
         if (digits is not null && Money.RequestRegex().IsMatch(digits) && !digits.EndsWith('\n'))
         {
             return decimal.Parse(digits, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture);
@@ -47,7 +46,7 @@ internal sealed class MoneyConverter : JsonConverter<decimal?>
         throw new JsonException(Money.Rule);
     }
 
-    /// <summary>Writes an amount in the one form that all of its spellings have in common: 1.5 for 1.50.</summary>
+    /// <summary>Writes equal amounts as equal text: 1.5 for 1.50.</summary>
     public override void Write(Utf8JsonWriter writer, decimal? value, JsonSerializerOptions options) =>
         writer.WriteStringValue(value?.ToString("0.####", CultureInfo.InvariantCulture));
 }

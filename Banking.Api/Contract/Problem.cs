@@ -7,33 +7,33 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Banking.Api;
 
-/// <summary>An RFC 9457 problem document. The code is stable and has one status; errors name what is wrong by field.</summary>
+/// <summary>An RFC 9457 problem document. Each code is stable and has one status.</summary>
 public sealed record Problem(
-    [property: Description("A URI that names the kind of problem: `urn:core-banking:problem:` and the code.")] string Type,
-    [property: Description("The kind of problem in a few words; the same for each of its code.")] string Title,
+    [property: Description("The kind of problem as a URI: `urn:core-banking:problem:` followed by the code.")] string Type,
+    [property: Description("The kind of problem in a few words. The same for every problem with this code.")] string Title,
     [property: Description("The HTTP status.")] int Status,
-    [property: Description("What is wrong with this request, for people.")] string Detail,
-    [property: Description("The kind of problem, for programs: decide by it, and treat one you do not know by its status.")] string Code,
-    [property: Description("The request's id in the log and the traces of the service. Quote it when you ask about this answer.")] string TraceId,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("What is wrong, by field, header or parameter.")]
+    [property: Description("What is wrong with this request and what to do, for people.")] string Detail,
+    [property: Description("The kind of problem, for programs. Handle the codes that you know, and every other code by its status.")] string Code,
+    [property: Description("The id of this request in the service's log and traces. Quote it when you report a problem.")] string TraceId,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("What is wrong, by member, header or parameter.")]
     IReadOnlyDictionary<string, string[]>? Errors = null)
 {
     public const string ContentType = "application/problem+json";
 
-    /// <summary>A code's status, title and, where trying again may help, after how many seconds.</summary>
+    /// <summary>A code's status, its title and, where a retry may help, the seconds to wait before it.</summary>
     public sealed record Kind(string Code, int Status, string Title, int? RetryAfter = null);
 
-    /// <summary>Every code the service answers with: those of HTTP and of callers, and the refusals of the ledger and its reads.</summary>
+    /// <summary>Every code of the service: those about HTTP and callers, then the refusals of the ledger and of reads.</summary>
     public static readonly IReadOnlyList<Kind> Kinds =
     [
         new("validation_failed", 400, "The request is invalid"),
         new("unauthorized", 401, "The call needs a valid token"),
-        new("insufficient_scope", 403, "The token lacks the scope of this call"),
-        new("not_found", 404, "There is no such path"),
-        new("method_not_allowed", 405, "The path does not take this method"),
+        new("insufficient_scope", 403, "The token lacks the scope that this call needs"),
+        new("not_found", 404, "The path does not exist"),
+        new("method_not_allowed", 405, "The path does not support this method"),
         new("request_timeout", 408, "The body arrived too slowly"),
         new("payload_too_large", 413, "The body is too large"),
-        new("unsupported_media_type", 415, "The body must be plain JSON in UTF-8"),
+        new("unsupported_media_type", 415, "The body is not plain JSON in UTF-8"),
         new("rate_limited", 429, "The caller sends too many requests", RetryAfter: 1),
         new("internal_error", 500, "The service failed"),
         new("authority_unavailable", 503, "The token issuer does not answer", RetryAfter: 5),
@@ -70,26 +70,26 @@ public sealed record Problem(
     public static ProblemResult Of(string code, string detail, IReadOnlyDictionary<string, string[]>? errors = null) =>
         new(KindOf(code), detail, errors);
 
-    /// <summary>A request whose fields break the rules that stand beside their names.</summary>
+    /// <summary>The answer to a request that breaks rules, given as rules by field.</summary>
     public static ProblemResult Invalid(IReadOnlyDictionary<string, string[]> errors) =>
         Of("validation_failed", string.Join(' ', errors.Select(error => $"{error.Key} {error.Value[0]}")), errors);
 
     public static ProblemResult Invalid(string field, string rule) => Invalid(new Dictionary<string, string[]> { [field] = [rule] });
 
-    /// <summary>The document for a bare status, where the framework refused a request before any endpoint saw it.</summary>
+    /// <summary>The answer for a status that the framework set before an endpoint saw the request.</summary>
     public static ProblemResult Of(int status, HttpRequest request) => status switch
     {
-        404 => Of("not_found", $"There is nothing at {request.Path}. See /scalar for all calls."),
-        405 => Of("method_not_allowed", $"{request.Path} takes {request.HttpContext.Response.Headers.Allow}."),
-        408 => Of("request_timeout", "The body arrived too slowly; nothing was done. Send it faster."),
-        413 => Of("payload_too_large", $"A body may have at most {request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes."),
-        415 => Of("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json."),
-        >= 500 => Of("internal_error", "The fault is ours and is in our log. Quote trace_id when you report it. Retry with the same Idempotency-Key; it is applied at most once."),
-        _ => Of("validation_failed", "The request can't be read."),
+        404 => Of("not_found", $"The path {request.Path} does not exist. See all calls at /scalar."),
+        405 => Of("method_not_allowed", $"{request.Path} does not support {request.Method}. Use {request.HttpContext.Response.Headers.Allow}."),
+        408 => Of("request_timeout", "The body arrived too slowly. Nothing was done. Send it faster."),
+        413 => Of("payload_too_large", $"The body is larger than {request.HttpContext.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes. Send a smaller one."),
+        415 => Of("unsupported_media_type", "The body has another Content-Type, or none. Send JSON with Content-Type: application/json."),
+        >= 500 => Of("internal_error", "This is a fault of the service. Retry with the same Idempotency-Key: the request is applied at most once. Quote trace_id when you report the fault."),
+        _ => Of("validation_failed", "The request can't be read. Check its headers and its body."),
     };
 }
 
-/// <summary>Answers with a problem document, whatever the client says it accepts.</summary>
+/// <summary>Answers with a problem document, even if the client's Accept header asks for something else.</summary>
 public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDictionary<string, string[]>? errors) : IResult, IStatusCodeHttpResult
 {
     public int? StatusCode => kind.Status;
@@ -99,7 +99,7 @@ public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDic
     public Task ExecuteAsync(HttpContext httpContext)
     {
         Observability.Refused(httpContext, kind.Code);
-        Observability.NameTrace(httpContext.Response); // again, as an exception clears the headers
+        Observability.NameTrace(httpContext.Response); // again, because an exception clears the headers
         httpContext.Response.StatusCode = kind.Status;
         if (kind.RetryAfter is { } seconds)
         {

@@ -5,13 +5,13 @@ using System.Text.Json.Serialization;
 
 namespace Banking.Api;
 
-/// <summary>Tells a retry from another request with its key.</summary>
+/// <summary>The hash that distinguishes a retry from another request with the same key.</summary>
 internal static class RequestHash
 {
-    // A member that was left out stays left out, so that a later version with more members hashes an old request the same.
+    // Members that were left out are not hashed. So a later version with more members computes the same hash for an old request.
     private static readonly JsonSerializerOptions Json = new(ApiJson.Default.Options) { DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull };
 
-    /// <summary>The sha256 of the call and the request as the client meant it: amounts without trailing zeros, members and metadata in one order.</summary>
+    /// <summary>The SHA-256 of the call and its request. Amounts lose trailing zeros, and members have a fixed order, so that equal requests have equal hashes.</summary>
     public static byte[] Of<TRequest>(string call, TRequest request) =>
         SHA256.HashData([.. Encoding.UTF8.GetBytes(call + "\n"), .. JsonSerializer.SerializeToUtf8Bytes(request, Json.GetTypeInfo(typeof(TRequest)))]);
 }

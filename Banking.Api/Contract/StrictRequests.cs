@@ -11,16 +11,16 @@ using Microsoft.Net.Http.Headers;
 
 namespace Banking.Api;
 
-/// <summary>A parameter of a call by the name that the client knows, with its rules of form.</summary>
+/// <summary>A parameter of a call, with the name that the client knows and its rules.</summary>
 internal sealed record CallParameter(string Name, Type Type, ValidationAttribute[] Rules)
 {
     public bool IsNeeded { get; } = Rules.OfType<NeededAttribute>().Any();
 }
 
-/// <summary>What a call takes: query parameters by name, headers, and a body where it has one.</summary>
+/// <summary>What a call accepts: query parameters by name, headers and, for some calls, a body.</summary>
 internal sealed record CallForm(Dictionary<string, CallParameter> Query, CallParameter[] Headers, JsonTypeInfo? Body);
 
-/// <summary>A body that was read into memory, for the framework to read from there and for <see cref="Mistakes"/> to read again.</summary>
+/// <summary>A body in memory. The framework reads it, and <see cref="Mistakes"/> reads it again if something is wrong.</summary>
 internal sealed class BufferedBody(byte[] bytes) : IRequestBodyPipeFeature
 {
     private PipeReader? reader;
@@ -32,10 +32,10 @@ internal sealed class BufferedBody(byte[] bytes) : IRequestBodyPipeFeature
     public void Release() => (Bytes, reader) = ([], null);
 }
 
-/// <summary>Refuses what the framework lets pass, and answers a request that is wrong with all of its mistakes.</summary>
+/// <summary>Refuses mistakes that the framework ignores, and lists all mistakes of a request in one answer.</summary>
 internal static class StrictRequests
 {
-    /// <summary>Notes beside each endpoint what it takes, where <see cref="UseStrictRequests"/> finds it.</summary>
+    /// <summary>Stores what each endpoint accepts in its metadata, for <see cref="UseStrictRequests"/>.</summary>
     public static TBuilder WithStrictRequests<TBuilder>(this TBuilder endpoints)
         where TBuilder : IEndpointConventionBuilder
     {
@@ -49,7 +49,7 @@ internal static class StrictRequests
                 [.. Named<FromHeaderAttribute>(parameters, header => header.Name)],
                 body is null ? null : json.GetTypeInfo(body)));
         });
-        // The framework has read and judged the body: nobody asks for it again, and large ones may not wait in memory for the ledger.
+        // The framework has read the body and found it valid, so nobody needs it again. Large bodies must not stay in memory while they wait for the ledger.
         return endpoints.AddEndpointFilter((invocation, next) =>
         {
             (invocation.HttpContext.Features.Get<IRequestBodyPipeFeature>() as BufferedBody)?.Release();
@@ -57,7 +57,7 @@ internal static class StrictRequests
         });
     }
 
-    /// <summary>Lets HEAD pass as the GET that it stands for. Kestrel remembers, and sends no body.</summary>
+    /// <summary>Handles HEAD like GET. Kestrel remembers the method and sends no body.</summary>
     public static void UseHeadAsGet(this WebApplication app) => app.Use((context, next) =>
     {
         if (HttpMethods.IsHead(context.Request.Method))
@@ -68,7 +68,7 @@ internal static class StrictRequests
         return next(context);
     });
 
-    /// <summary>No cache may keep what the API answers, whatever the answer is.</summary>
+    /// <summary>Forbids caches to store any answer of the API.</summary>
     public static void UseNoStore(this WebApplication app) => app.Use((context, next) =>
     {
         if (context.Request.Path.StartsWithSegments("/api"))
@@ -79,7 +79,7 @@ internal static class StrictRequests
         return next(context);
     });
 
-    /// <summary>Refuses requests with mistakes, all of them in one answer. Reads the body once, into memory, and again only where something is wrong.</summary>
+    /// <summary>Refuses requests with mistakes and lists them all. Reads the body into memory once, and searches it only if something is wrong.</summary>
     public static void UseStrictRequests(this WebApplication app) => app.Use(async (context, next) =>
     {
         if (context.GetEndpoint()?.Metadata.GetMetadata<CallForm>() is not { } call)
@@ -104,7 +104,7 @@ internal static class StrictRequests
             }
             catch (IOException exception) when (exception is not BadHttpRequestException)
             {
-                return; // the client has gone
+                return; // the client has disconnected
             }
         }
 
@@ -132,17 +132,17 @@ internal static class StrictRequests
         where source is not null
         select new CallParameter(nameOf(source)!, parameter.ParameterType, [.. parameter.GetCustomAttributes<ValidationAttribute>()]);
 
-    /// <summary>The refusal of a body that is not plain UTF-8 JSON, which is all that JSON on the wire is (RFC 8259).</summary>
+    /// <summary>The refusal of a body that is not uncompressed JSON in UTF-8 (RFC 8259); null if it is.</summary>
     private static ProblemResult? UnreadableContent(HttpRequest request)
     {
         if (request.Headers.ContentEncoding.Count > 0)
         {
-            return Problem.Of("unsupported_media_type", "The body is compressed. Send it as it is, without Content-Encoding.");
+            return Problem.Of("unsupported_media_type", "The body is compressed. Send it uncompressed, without Content-Encoding.");
         }
 
         if (request.ContentType is null)
         {
-            return null; // the framework tells a body without a type from no body
+            return null; // the framework tells a missing type from a missing body
         }
 
         if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
@@ -152,10 +152,10 @@ internal static class StrictRequests
 
         if (type.Charset.HasValue && !HeaderUtilities.RemoveQuotes(type.Charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase))
         {
-            return Problem.Of("unsupported_media_type", "The body is in another charset. Send it in UTF-8.");
+            return Problem.Of("unsupported_media_type", "The body is not in UTF-8. Send it in UTF-8.");
         }
 
-        request.ContentType = "application/json"; // the framework takes a quoted charset for an unknown one
+        request.ContentType = "application/json"; // the framework does not know a quoted charset
         return null;
     }
 

@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace Banking.Api;
 
-/// <summary>Writes times in UTC with all six digits that PostgreSQL keeps, so that they sort and compare as text.</summary>
+/// <summary>Writes times in UTC with the six digits that PostgreSQL stores, so that they sort and compare as text.</summary>
 internal sealed class TimeConverter : JsonConverter<DateTime>
 {
     private const string Form = "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'";

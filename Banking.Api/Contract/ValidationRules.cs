@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace Banking.Api;
 
-/// <summary>The member must be there.</summary>
+/// <summary>The member is required.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class NeededAttribute : RequiredAttribute
 {
@@ -16,7 +16,7 @@ public sealed class NeededAttribute : RequiredAttribute
     public override string FormatErrorMessage(string name) => Rule;
 }
 
-/// <summary>The member must be there, unless the other is.</summary>
+/// <summary>The member is required unless the other one is given.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class NeededUnlessAttribute(string other) : ValidationAttribute
 {
@@ -37,21 +37,21 @@ public sealed class IdAttribute() : RangeAttribute(typeof(long), "1", "922337203
     public override string FormatErrorMessage(string name) => Rule;
 }
 
-/// <summary>Text of a number of characters (Unicode code points, as PostgreSQL counts them), none of them NUL.</summary>
+/// <summary>Text with a limited number of characters (Unicode code points, as PostgreSQL counts them) and without NUL.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class TextAttribute : StringLengthAttribute
 {
     public TextAttribute(int shortest, int longest)
         : base(longest) => MinimumLength = shortest;
 
-    /// <summary>Whether blanks alone are no text.</summary>
+    /// <summary>Whether text of spaces alone is refused.</summary>
     public bool NotBlank { get; set; }
 
     public override bool IsValid(object? value) => value is null
         || (value is string text && Holds(text, MinimumLength, MaximumLength) && !(NotBlank && string.IsNullOrWhiteSpace(text)));
 
     public override string FormatErrorMessage(string name) =>
-        $"must have {MinimumLength} to {MaximumLength} characters, {(NotBlank ? "not only blanks and no NUL." : "none of them NUL.")}";
+        $"must have {MinimumLength} to {MaximumLength} characters. NUL {(NotBlank ? "and text of spaces alone are" : "is")} not allowed.";
 
     internal static bool Holds(string text, int shortest, int longest)
     {
@@ -60,7 +60,7 @@ public sealed class TextAttribute : StringLengthAttribute
     }
 }
 
-/// <summary>At most 20 members with names of 1 to 64 and string values of at most 500 characters, together of at most 8192 bytes of UTF-8.</summary>
+/// <summary>A client's metadata: a few named strings of limited size.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class MetadataAttribute : ValidationAttribute
 {
@@ -78,21 +78,21 @@ public sealed class MetadataAttribute : ValidationAttribute
     public override string FormatErrorMessage(string name) => $"must be {Form}";
 
     public static string Form =>
-        $"an object of at most {MostMembers} string members, names of 1 to {LongestName} and values of at most {LongestValue} characters, none of them NUL, "
-        + $"and of at most {MostBytes} bytes of UTF-8 in all names and values together.";
+        $"an object with at most {MostMembers} string members. Names have 1 to {LongestName} characters, values at most {LongestValue}. NUL is not allowed. "
+        + $"All names and values together have at most {MostBytes} bytes in UTF-8.";
 }
 
-/// <summary>A client's name for one request of its own: 1 to 255 visible ASCII characters.</summary>
+/// <summary>An idempotency key: 1 to 255 visible ASCII characters.</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class KeyAttribute() : RegularExpressionAttribute("^[!-~]{1,255}$")
 {
-    // The base class lets an empty value pass.
+    // The base class accepts an empty value.
     public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
 
-    public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters.";
+    public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters, without spaces.";
 }
 
-/// <summary>The amount is above zero.</summary>
+/// <summary>The amount must be above zero.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class AboveZeroAttribute : ValidationAttribute
 {
@@ -101,7 +101,7 @@ public sealed class AboveZeroAttribute : ValidationAttribute
     public override string FormatErrorMessage(string name) => "must be above zero.";
 }
 
-/// <summary>How many rows a page has at most.</summary>
+/// <summary>The largest number of rows in a page.</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class LimitAttribute() : RangeAttribute(1, Most)
 {
@@ -111,7 +111,7 @@ public sealed class LimitAttribute() : RangeAttribute(1, Most)
     public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
 }
 
-/// <summary>Where a page starts: what the page before it gave as next_cursor (the id of its last row).</summary>
+/// <summary>Where a page starts: the next_cursor of the page before it, which is the id of that page's last row.</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
 public sealed class CursorAttribute : ValidationAttribute
 {
@@ -120,11 +120,11 @@ public sealed class CursorAttribute : ValidationAttribute
 
     public override string FormatErrorMessage(string name) => "must be the next_cursor of an earlier page.";
 
-    /// <summary>The id in a cursor that is valid; null for the first page.</summary>
+    /// <summary>The id in a valid cursor; null for the first page.</summary>
     public static long? Parse(string? cursor) => string.IsNullOrEmpty(cursor) ? null : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
 }
 
-/// <summary>One of a few words.</summary>
+/// <summary>One of the given words.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class OneOfAttribute(params string[] words) : ValidationAttribute
 {
@@ -135,12 +135,12 @@ public sealed class OneOfAttribute(params string[] words) : ValidationAttribute
     public override string FormatErrorMessage(string name) => $"must be one of {string.Join(", ", words)}.";
 }
 
-/// <summary>The form of a currency's code in ISO 4217.</summary>
+/// <summary>Three capital letters, the form of an ISO 4217 currency code.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]{3}$")
 {
-    // The base class lets an empty value pass.
+    // The base class accepts an empty value.
     public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
 
-    public override string FormatErrorMessage(string name) => "must be a currency code of ISO 4217, such as EUR.";
+    public override string FormatErrorMessage(string name) => "must be an ISO 4217 currency code such as EUR.";
 }

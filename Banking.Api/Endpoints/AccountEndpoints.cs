@@ -7,35 +7,35 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>An account to open. The currency is an ISO 4217 code; the amounts are in it.</summary>
+/// <summary>An account to open. Its amounts are in its currency.</summary>
 [Example("""
     {"owner_name":"Ada Lovelace","currency":"EUR","initial_deposit":"100.00","overdraft_limit":"0"}
     """)]
 public sealed record CreateAccountRequest(
     [property: Needed, Text(1, 200, NotBlank = true), Description("The name of the account's owner.")] string? OwnerName,
-    [property: CurrencyCode, Description("The account's currency, a code of ISO 4217; left out, the service's default currency.")] string? Currency = null,
-    [property: JsonConverter(typeof(MoneyConverter)), Description("Money to pay in at once; left out, nothing.")] decimal? InitialDeposit = null,
-    [property: JsonConverter(typeof(MoneyConverter)), Description("How far below zero the balance may fall; left out, 0.")] decimal? OverdraftLimit = null,
-    [property: Text(0, 140), Description("The client's own name for the account, such as a customer number.")] string? Reference = null,
+    [property: CurrencyCode, Description("The account's currency as an ISO 4217 code. Default: the service's default currency.")] string? Currency = null,
+    [property: JsonConverter(typeof(MoneyConverter)), Description("Money to pay in when the account is opened. Default: 0.")] decimal? InitialDeposit = null,
+    [property: JsonConverter(typeof(MoneyConverter)), Description("How far below zero the balance may fall. Default: 0.")] decimal? OverdraftLimit = null,
+    [property: Text(0, 140), Description("Your own reference for the account, such as a customer number.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
-/// <summary>An account. Amounts are decimal strings with the currency's own digits; available is balance - held + overdraft_limit.</summary>
+/// <summary>An account. Its amounts are strings with the decimals of its currency.</summary>
 [Example("""
     {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
     """)]
-public sealed record AccountResponse(
-    [property: Description("The account's id. Below 1000 it is a settlement account: the numeric code of its currency.")] long AccountId,
-    [property: Description("The name of the account's owner, as it is now.")] string OwnerName,
-    [property: Description("The account's currency, a code of ISO 4217.")] string Currency,
+public record AccountResponse(
+    [property: Description("The account's id. Ids below 1000 are settlement accounts: the id is the numeric code of the currency.")] long AccountId,
+    [property: Description("The current name of the account's owner.")] string OwnerName,
+    [property: Description("The account's currency as an ISO 4217 code.")] string Currency,
     [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
-        Description("Which postings the account takes: all, only credits, or none.")] string Status,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money on the account, in its currency.")] string Balance,
-    [property: RegularExpression(Money.AnswerPattern), Description("The part of the balance that pending holds reserve.")] string Held,
-    [property: RegularExpression(Money.AnswerPattern), Description("What can be paid out: balance - held + overdraft_limit.")] string Available,
+        Description("Which postings the account accepts. `active`: all. `debits_blocked`: only credits. `frozen` and `closed`: none.")] string Status,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money in the account.")] string Balance,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that pending holds reserve.")] string Held,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that can be paid out: balance - held + overdraft_limit.")] string Available,
     [property: RegularExpression(Money.AnswerPattern), Description("How far below zero the balance may fall.")] string OverdraftLimit,
-    [property: Description("The client's own name for the account; null where it gave none.")] string? Reference,
-    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When the account was opened, in UTC, to the microsecond.")] DateTime CreatedAt)
+    [property: Description("Your own reference for the account, or null.")] string? Reference,
+    [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When the account was opened, in UTC.")] DateTime CreatedAt)
 {
     public static async ValueTask<AccountResponse> FromAsync(Account account, Currencies currencies)
     {
@@ -47,24 +47,15 @@ public sealed record AccountResponse(
     }
 }
 
-/// <summary>The account that was opened, as <see cref="AccountResponse"/> shows it, and the transaction of its initial deposit: null without one.</summary>
+/// <summary>The new account, and the transaction of its initial deposit.</summary>
 [Example("""
     {"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","transaction_id":41}
     """)]
 public sealed record CreateAccountResponse(
-    [property: Description("The account's id. Below 1000 it is a settlement account: the numeric code of its currency.")] long AccountId,
-    [property: Description("The name of the account's owner, as it is now.")] string OwnerName,
-    [property: Description("The account's currency, a code of ISO 4217.")] string Currency,
-    [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
-        Description("Which postings the account takes: all, only credits, or none.")] string Status,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money on the account, in its currency.")] string Balance,
-    [property: RegularExpression(Money.AnswerPattern), Description("The part of the balance that pending holds reserve.")] string Held,
-    [property: RegularExpression(Money.AnswerPattern), Description("What can be paid out: balance - held + overdraft_limit.")] string Available,
-    [property: RegularExpression(Money.AnswerPattern), Description("How far below zero the balance may fall.")] string OverdraftLimit,
-    [property: Description("The client's own name for the account; null where it gave none.")] string? Reference,
-    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When the account was opened, in UTC, to the microsecond.")] DateTime CreatedAt,
-    [property: Description("The transaction of the initial deposit; null without one.")] long? TransactionId)
+    long AccountId, string OwnerName, string Currency, string Status, string Balance, string Held, string Available, string OverdraftLimit,
+    string? Reference, IReadOnlyDictionary<string, string>? Metadata, DateTime CreatedAt,
+    [property: JsonPropertyOrder(1), Description("The transaction of the initial deposit, or null without one.")] long? TransactionId)
+    : AccountResponse(AccountId, OwnerName, Currency, Status, Balance, Held, Available, OverdraftLimit, Reference, Metadata, CreatedAt)
 {
     public static async ValueTask<CreateAccountResponse> FromAsync(OpenedAccount opened, Currencies currencies)
     {
@@ -75,13 +66,13 @@ public sealed record CreateAccountResponse(
     }
 }
 
-/// <summary>A page of accounts by id. The next cursor asks for the page after it; null on the last one.</summary>
+/// <summary>A page of accounts, ordered by id.</summary>
 [Example("""
     {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
     """)]
 public sealed record AccountListResponse(
-    [property: Description("The accounts of this page, by id.")] IReadOnlyList<AccountResponse> Accounts,
-    [property: Description("Asks for the next page; null on the last.")] string? NextCursor)
+    [property: Description("The accounts of this page, ordered by id.")] IReadOnlyList<AccountResponse> Accounts,
+    [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor)
 {
     public static async ValueTask<AccountListResponse> FromAsync(AccountPage page, Currencies currencies)
     {
@@ -95,7 +86,7 @@ public sealed record AccountListResponse(
     }
 }
 
-/// <summary>Opens accounts and shows them.</summary>
+/// <summary>Opens, shows and lists accounts.</summary>
 internal static class AccountEndpoints
 {
     public static void MapAccounts(this IEndpointRouteBuilder api)
@@ -104,14 +95,14 @@ internal static class AccountEndpoints
             .WithName("create_account")
             .WithTags("Accounts")
             .WithSummary("Open an account")
-            .WithDescription("An initial deposit is posted in the same transaction: both or neither.")
+            .WithDescription("Opens a customer's account. An initial deposit is posted in the same database transaction: both happen, or neither.")
             .Needs(Scope.AccountsWrite)
             .AnswersOfLedger<CreateAccountResponse>(201, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded);
         api.MapGet("/get_one_account", GetOneAccount)
             .WithName("get_one_account")
             .WithTags("Accounts")
             .WithSummary("Show an account")
-            .WithDescription("With its balance at this moment.")
+            .WithDescription("Shows an account with its current balance.")
             .Needs(Scope.AccountsRead)
             .Answers<AccountResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
         api.MapGet("/list_accounts", ListAccounts)
@@ -119,7 +110,7 @@ internal static class AccountEndpoints
             .WithTags("Accounts")
             .WithSummary("List customers' accounts")
             .WithDescription(
-                "By id; page by page, with next_cursor. A page with a filter may hold fewer accounts than limit, or none, while next_cursor is set.")
+                "Lists accounts by id, in pages. A filtered page may have fewer accounts than limit, or none, although more follow. Read on until next_cursor is null.")
             .Needs(Scope.AccountsRead)
             .Answers<AccountListResponse>(200, Refusal.Overloaded);
     }
@@ -152,12 +143,12 @@ internal static class AccountEndpoints
         CancellationToken cancellationToken) =>
         await accounts.GetAsync(accountId!.Value, cancellationToken) is { } account
             ? TypedResults.Ok(await AccountResponse.FromAsync(account, currencies))
-            : Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
+            : Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
 
     private static async Task<IResult> ListAccounts(
-        [FromQuery(Name = "limit"), Limit, Description("Accounts in a page, at most."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"1000\"")] string? cursor,
-        [FromQuery(Name = "currency"), CurrencyCode, Description("Only accounts in this currency, a code of ISO 4217."), Example("\"EUR\"")] string? currency,
+        [FromQuery(Name = "limit"), Limit, Description("The largest number of accounts in a page."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"1000\"")] string? cursor,
+        [FromQuery(Name = "currency"), CurrencyCode, Description("Only accounts in this currency (ISO 4217 code)."), Example("\"EUR\"")] string? currency,
         [FromQuery(Name = "status"), OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
             Description("Only accounts with this status."), Example("\"active\"")] string? status,
         [FromQuery(Name = "reference"), Text(1, 140), Description("Only accounts with exactly this reference."), Example("\"customer-17\"")] string? reference,

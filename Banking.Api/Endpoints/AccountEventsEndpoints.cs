@@ -6,22 +6,22 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>What happened to an account beside postings, what it left behind, by whom and why.</summary>
+/// <summary>An event of an account that is not a posting: what happened, who asked for it and why, and the account right after it.</summary>
 public sealed record AccountEventResponse(
-    [property: Description("The event's id: without gaps, in the order of the commits.")] long AccountEventId,
+    [property: Description("The event's id. Ids have no gaps and follow the order of commits.")] long AccountEventId,
     [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed),
         Description("What happened.")] string Type,
     [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
         Description("The account's status right after the event.")] string StatusAfter,
     [property: RegularExpression(Money.AnswerPattern), Description("The balance right after the event, in the account's currency.")] string BalanceAfter,
-    [property: RegularExpression(Money.AnswerPattern), Description("What holds reserved right after the event.")] string HeldAfter,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that holds reserved right after the event.")] string HeldAfter,
     [property: RegularExpression(Money.AnswerPattern), Description("The overdraft limit right after the event.")] string OverdraftLimitAfter,
-    [property: Description("The hold that the event is about; null where there is none.")] long? HoldId,
-    [property: RegularExpression(Money.AnswerPattern), Description("The amount of that hold; null where there is none.")] string? Amount,
-    [property: Description("The last transaction before the event: this orders the two logs.")] long AfterTransactionId,
-    [property: Description("The caller that asked for it.")] string ClientId,
-    [property: Description("The caller's reason; null where it gave none.")] string? Reason,
-    [property: Description("When it happened, in UTC, to the microsecond.")] DateTime CreatedAt)
+    [property: Description("The hold that the event is about, or null.")] long? HoldId,
+    [property: RegularExpression(Money.AnswerPattern), Description("The amount of that hold, or null.")] string? Amount,
+    [property: Description("The last transaction before the event. It shows the order of events and transactions.")] long AfterTransactionId,
+    [property: Description("The caller who asked for it.")] string ClientId,
+    [property: Description("The caller's reason, or null.")] string? Reason,
+    [property: Description("When it happened, in UTC.")] DateTime CreatedAt)
 {
     public static AccountEventResponse From(AccountEvent row, Currency currency) => new(
         row.AccountEventId, row.Type, row.StatusAfter, Money.Format(row.BalanceAfter, currency), Money.Format(row.HeldAfter, currency),
@@ -29,14 +29,14 @@ public sealed record AccountEventResponse(
         row.AfterTransactionId, row.ClientId, row.Reason, row.CreatedAt);
 }
 
-/// <summary>A page of an account's events, newest first. The next cursor asks for the page after it; null on the last one.</summary>
+/// <summary>A page of an account's events, newest first.</summary>
 [Example("""
     {"account_id":1000,"events":[{"account_event_id":7,"type":"frozen","status_after":"debits_blocked","balance_after":"100.00","held_after":"0.00","overdraft_limit_after":"0.00","hold_id":null,"amount":null,"after_transaction_id":42,"client_id":"back-office","reason":"Court order 17/2026","created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
     """)]
 public sealed record AccountEventsResponse(
     [property: Description("The account's id.")] long AccountId,
     [property: Description("The events of this page, newest first.")] IReadOnlyList<AccountEventResponse> Events,
-    [property: Description("Asks for the next page; null on the last.")] string? NextCursor)
+    [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor)
 {
     public static async ValueTask<AccountEventsResponse> FromAsync(long accountId, AccountEventPage page, Currencies currencies)
     {
@@ -46,26 +46,26 @@ public sealed record AccountEventsResponse(
     }
 }
 
-/// <summary>Shows accounts' events a page at a time.</summary>
+/// <summary>Lists the events of an account.</summary>
 internal static class AccountEventsEndpoints
 {
     public static void MapAccountEvents(this IEndpointRouteBuilder api) =>
         api.MapGet("/account_events", AccountEvents)
             .WithName("account_events")
             .WithTags("Accounts")
-            .WithSummary("List what happened to an account beside postings")
-            .WithDescription("Newest first: its opening, changes, freezes and closing, with who asked and why; page by page, with next_cursor.")
+            .WithSummary("List an account's events")
+            .WithDescription("Lists everything that happened to an account except postings, newest first: its opening, changes, freezes and closing, with the caller and the reason.")
             .Needs(Scope.AccountsRead)
             .Answers<AccountEventsResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> AccountEvents(
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
-        [FromQuery(Name = "limit"), Limit, Description("Events in a page, at most."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"7\"")] string? cursor,
+        [FromQuery(Name = "limit"), Limit, Description("The largest number of events in a page."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"7\"")] string? cursor,
         AccountEvents events,
         Currencies currencies,
         CancellationToken cancellationToken) =>
         await events.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? long.MaxValue, cancellationToken) is { } page
             ? TypedResults.Ok(await AccountEventsResponse.FromAsync(accountId.Value, page, currencies))
-            : Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
+            : Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
 }

@@ -5,24 +5,24 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>What to change of an account: one of the two members at least.</summary>
+/// <summary>The changes to an account: a new owner name, a new overdraft limit or both.</summary>
 [Example("""
     {"account_id":1000,"overdraft_limit":"250.00","reason":"Agreed on the phone"}
     """)]
 public sealed record ChangeAccountRequest(
     [property: Needed, Id, Description("The account's id.")] long? AccountId,
-    [property: Text(1, 200, NotBlank = true), NeededUnless(nameof(ChangeAccountRequest.OverdraftLimit)), Description("The owner's new name; left out, it stays.")] string? OwnerName = null,
-    [property: NeededUnless(nameof(ChangeAccountRequest.OwnerName)), JsonConverter(typeof(MoneyConverter)), Description("How far below zero the balance may fall from now on; left out, it stays.")] decimal? OverdraftLimit = null,
-    [property: Text(1, 500), Description("Why, for the account's log.")] string? Reason = null);
+    [property: Text(1, 200, NotBlank = true), NeededUnless(nameof(ChangeAccountRequest.OverdraftLimit)), Description("The owner's new name. Default: no change.")] string? OwnerName = null,
+    [property: NeededUnless(nameof(ChangeAccountRequest.OwnerName)), JsonConverter(typeof(MoneyConverter)), Description("How far below zero the balance may fall from now on. Default: no change.")] decimal? OverdraftLimit = null,
+    [property: Text(1, 500), Description("The reason, for the account's log.")] string? Reason = null);
 
-/// <summary>An account to freeze, for all postings or for debits only.</summary>
+/// <summary>An account to freeze, and what the freeze blocks.</summary>
 [Example("""
     {"account_id":1000,"blocks":"debits","reason":"Court order 17/2026"}
     """)]
 public sealed record FreezeAccountRequest(
     [property: Needed, Id, Description("The account's id.")] long? AccountId,
-    [property: Needed, Text(1, 500), Description("Why, for the account's log.")] string? Reason,
-    [property: OneOf("all", "debits"), Description("What to stop: all postings (the default), or only debits, which take money out.")] string? Blocks = null);
+    [property: Needed, Text(1, 500), Description("The reason, for the account's log.")] string? Reason,
+    [property: OneOf("all", "debits"), Description("What to block: `all` postings (the default), or only `debits`, which take money out.")] string? Blocks = null);
 
 /// <summary>An account to unfreeze.</summary>
 [Example("""
@@ -30,7 +30,7 @@ public sealed record FreezeAccountRequest(
     """)]
 public sealed record UnfreezeAccountRequest(
     [property: Needed, Id, Description("The account's id.")] long? AccountId,
-    [property: Needed, Text(1, 500), Description("Why, for the account's log.")] string? Reason);
+    [property: Needed, Text(1, 500), Description("The reason, for the account's log.")] string? Reason);
 
 /// <summary>An account to close.</summary>
 [Example("""
@@ -38,9 +38,9 @@ public sealed record UnfreezeAccountRequest(
     """)]
 public sealed record CloseAccountRequest(
     [property: Needed, Id, Description("The account's id.")] long? AccountId,
-    [property: Needed, Text(1, 500), Description("Why, for the account's log.")] string? Reason);
+    [property: Needed, Text(1, 500), Description("The reason, for the account's log.")] string? Reason);
 
-/// <summary>Changes accounts, freezes and closes them. Each call leaves an event with its reason in the account's log.</summary>
+/// <summary>Changes, freezes, unfreezes and closes accounts. Each call adds an event with its reason to the account's log.</summary>
 internal static class AccountManagementEndpoints
 {
     public static void MapAccountManagement(this IEndpointRouteBuilder api)
@@ -48,29 +48,29 @@ internal static class AccountManagementEndpoints
         api.MapPost("/change_account", ChangeAccount)
             .WithName("change_account")
             .WithTags("Accounts")
-            .WithSummary("Change an account's owner name or overdraft limit")
-            .WithDescription("A member that is left out stays as it is. Of a closed account only the owner's name can be corrected.")
+            .WithSummary("Change an account")
+            .WithDescription("Changes the owner's name, the overdraft limit or both. A closed account accepts only a new owner's name.")
             .Needs(Scope.AccountsManage)
             .AnswersOfLedger<AccountResponse>(200, Refusal.AccountNotFound, Refusal.AccountClosed, Refusal.AmountPrecision, Refusal.LimitBelowUse);
         api.MapPost("/freeze_account", FreezeAccount)
             .WithName("freeze_account")
             .WithTags("Accounts")
             .WithSummary("Freeze an account")
-            .WithDescription("Stops all postings, or debits only. A block of debits can be widened to all.")
+            .WithDescription("Blocks all postings, or only debits. A freeze of debits can be widened to all postings.")
             .Needs(Scope.AccountsManage)
             .AnswersOfLedger<AccountResponse>(200, Refusal.AccountNotFound, Refusal.AccountFrozen, Refusal.AccountClosed);
         api.MapPost("/unfreeze_account", UnfreezeAccount)
             .WithName("unfreeze_account")
             .WithTags("Accounts")
-            .WithSummary("Lift an account's freeze")
-            .WithDescription("The account is active again.")
+            .WithSummary("Unfreeze an account")
+            .WithDescription("Lifts a freeze. The account is active again.")
             .Needs(Scope.AccountsManage)
             .AnswersOfLedger<AccountResponse>(200, Refusal.AccountNotFound, Refusal.AccountNotFrozen, Refusal.AccountClosed);
         api.MapPost("/close_account", CloseAccount)
             .WithName("close_account")
             .WithTags("Accounts")
-            .WithSummary("Close an account for ever")
-            .WithDescription("It must be active, its balance zero, and nothing of it held. Its history stays readable.")
+            .WithSummary("Close an account")
+            .WithDescription("Closes an account for ever. The account must be active, with a balance of zero and without holds. Its history stays readable.")
             .Needs(Scope.AccountsManage)
             .AnswersOfLedger<AccountResponse>(
                 200, Refusal.AccountNotFound, Refusal.AccountFrozen, Refusal.AccountClosed, Refusal.AccountNotEmpty, Refusal.AccountHasHolds);

@@ -1,9 +1,9 @@
 namespace Banking.Api;
 
-/// <summary>Live, ready or unready, and why.</summary>
+/// <summary>The status (live, ready or unready) and the reasons for unready.</summary>
 public sealed record HealthResponse(string Status, IReadOnlyList<string> Reasons);
 
-/// <summary>Whether the process lives, and whether it can serve.</summary>
+/// <summary>Says whether the process is alive and whether it can serve requests.</summary>
 internal static class HealthEndpoints
 {
     public static void MapHealth(this WebApplication app)

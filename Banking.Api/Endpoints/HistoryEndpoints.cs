@@ -7,17 +7,17 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>A transaction as one of its accounts sees it: a credit raises its balance, a debit lowers it.</summary>
+/// <summary>A transaction from the view of one of its two accounts.</summary>
 public sealed record EntryResponse(
     [property: Description("The transaction's id.")] long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("What the transaction is.")] string Type,
-    [property: OneOf("credit", "debit"), Description("A credit raises this account's balance, a debit lowers it.")] string Direction,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money that moved, in the account's currency.")] string Amount,
-    [property: RegularExpression(Money.AnswerPattern), Description("This account's balance right after it.")] string BalanceAfter,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("The kind of transaction.")] string Type,
+    [property: OneOf("credit", "debit"), Description("`credit`: this account received the money. `debit`: it paid.")] string Direction,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that moved.")] string Amount,
+    [property: RegularExpression(Money.AnswerPattern), Description("This account's balance right after the transaction.")] string BalanceAfter,
     [property: Description("The account on the other side.")] long CounterpartyAccountId,
-    [property: Description("The client's own reference; null where it gave none.")] string? Reference,
-    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When it was posted, in UTC, to the microsecond.")] DateTime CreatedAt)
+    [property: Description("Your own reference, or null.")] string? Reference,
+    [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
 {
     public static EntryResponse From(Entry entry, Currency currency) => new(
         entry.TransactionId, entry.Type, entry.Direction,
@@ -25,20 +25,20 @@ public sealed record EntryResponse(
         entry.CounterpartyAccountId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
 }
 
-/// <summary>A page of an account's entries, newest first. The next cursor asks for the page after it; null on the last one.</summary>
+/// <summary>A page of an account's transactions, newest first.</summary>
 [Example("""
     {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
     """)]
 public sealed record HistoryResponse(
     [property: Description("The account's id.")] long AccountId,
     [property: Description("The transactions of this page, newest first.")] IReadOnlyList<EntryResponse> Transactions,
-    [property: Description("Asks for the next page; null on the last.")] string? NextCursor);
+    [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor);
 
-/// <summary>Shows accounts' entries a page at a time.</summary>
+/// <summary>Lists the transactions of an account.</summary>
 internal static class HistoryEndpoints
 {
-    // A page is read in parts, and ends early when its metadata is large: its memory has a bound, whatever clients noted. As
-    // JSON of escapes, the metadata of 500 entries can have 24 MB, and twice that as text in memory.
+    // A page is read in parts and ends early if its metadata is large, so that its memory is bounded. In escaped JSON, the
+    // metadata of 500 entries can take 24 MB, and twice as much as text in memory.
     private const int PartEntries = 50;
     private const int MostMetadataCharacters = 1_048_576;
 
@@ -47,14 +47,14 @@ internal static class HistoryEndpoints
             .WithName("transaction_history")
             .WithTags("History")
             .WithSummary("List an account's transactions")
-            .WithDescription("Newest first, with the running balance; page by page, with next_cursor. A page with about 1 MB of metadata ends before its limit: only a next_cursor of null means the end.")
+            .WithDescription("Lists an account's transactions with the balance after each, newest first, in pages. A page with about 1 MB of metadata ends before its limit. Read on until next_cursor is null.")
             .Needs(Scope.TransactionsRead)
             .Answers<HistoryResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
-        [FromQuery(Name = "limit"), Limit, Description("Transactions in a page, at most."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"42\"")] string? cursor,
+        [FromQuery(Name = "limit"), Limit, Description("The largest number of transactions in a page."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"42\"")] string? cursor,
         History history,
         Currencies currencies,
         HttpContext context,
@@ -66,7 +66,7 @@ internal static class HistoryEndpoints
         {
             if (await history.PageAsync(accountId!.Value, Math.Min(left, PartEntries), before, cancellationToken) is not { } part)
             {
-                return Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
+                return Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
             }
 
             foreach (var entry in part.Entries)
@@ -78,7 +78,7 @@ internal static class HistoryEndpoints
             (next, left) = (part.Next, left - part.Entries.Count);
         }
 
-        // Read in time, it may be sent at the client's pace: Banking__LeastBytesPerSecond bounds that.
+        // The page is read. Sending it may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
         context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
         return TypedResults.Ok(new HistoryResponse(accountId!.Value, entries, next?.ToString(CultureInfo.InvariantCulture)));
     }

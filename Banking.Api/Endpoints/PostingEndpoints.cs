@@ -5,14 +5,14 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>Money to pay in to an account, or out of it.</summary>
+/// <summary>Money to pay into an account, or out of it.</summary>
 [Example("""
     {"account_id":1000,"amount":"10.50","reference":"Cash at counter 3","metadata":{"branch":"Main Street"}}
     """)]
 public sealed record CashRequest(
     [property: Needed, Id, Description("The account's id.")] long? AccountId,
-    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, above zero, in the account's currency.")] decimal? Amount,
-    [property: Text(0, 140), Description("The client's own reference, kept as given.")] string? Reference = null,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, in the account's currency. Above zero.")] decimal? Amount,
+    [property: Text(0, 140), Description("Your own reference for the transaction.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Money to move from one account to another of the same currency.</summary>
@@ -21,12 +21,12 @@ public sealed record CashRequest(
     """)]
 public sealed record TransferRequest(
     [property: Needed, Id, Description("The account that pays.")] long? FromAccountId,
-    [property: Needed, Id, Description("The account that is paid; of the same currency.")] long? ToAccountId,
-    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, above zero, in the account's currency.")] decimal? Amount,
-    [property: Text(0, 140), Description("The client's own reference, kept as given.")] string? Reference = null,
+    [property: Needed, Id, Description("The account that receives the money. It has the same currency.")] long? ToAccountId,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, in the account's currency. Above zero.")] decimal? Amount,
+    [property: Text(0, 140), Description("Your own reference for the transaction.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
-/// <summary>Moves money: deposits, withdrawals and transfers, all of them postings to the ledger.</summary>
+/// <summary>Posts deposits, withdrawals and transfers.</summary>
 internal static class PostingEndpoints
 {
     private static readonly Refusal[] Refusals =
@@ -40,21 +40,21 @@ internal static class PostingEndpoints
             .WithName("deposit")
             .WithTags("Postings")
             .WithSummary("Pay money in")
-            .WithDescription("Posted from the settlement account of the account's currency.")
+            .WithDescription("Pays money into an account. The money comes from the settlement account of the currency.")
             .Needs(Scope.TransactionsWrite)
             .AnswersOfLedger<TransactionResponse>(201, Refusals);
         api.MapPost("/withdraw", Withdraw)
             .WithName("withdraw")
             .WithTags("Postings")
             .WithSummary("Pay money out")
-            .WithDescription("Posted to the settlement account of the account's currency, as far as balance and overdraft limit cover it.")
+            .WithDescription("Pays money out of an account, if the available balance covers it. The money goes to the settlement account of the currency.")
             .Needs(Scope.TransactionsWrite)
             .AnswersOfLedger<TransactionResponse>(201, [.. Refusals, Refusal.InsufficientFunds]);
         api.MapPost("/transaction", Transfer)
             .WithName("transaction")
             .WithTags("Postings")
             .WithSummary("Move money")
-            .WithDescription("From one account to another of the same currency: both balances and the log row, or none of them.")
+            .WithDescription("Moves money between two accounts in the same currency, if the available balance covers it. Both balances change, or neither.")
             .Needs(Scope.TransactionsWrite)
             .AnswersOfLedger<TransactionResponse>(201, [.. Refusals, Refusal.InsufficientFunds, Refusal.SameAccount, Refusal.CurrencyMismatch]);
     }

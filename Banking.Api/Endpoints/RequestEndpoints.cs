@@ -4,14 +4,14 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>What a request made. The account is the one that it opened or changed, as it left it.</summary>
+/// <summary>What a completed request did.</summary>
 [Example("""
     {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"accounts":[]}
     """)]
 public sealed record RequestResponse(
-    [property: Description("The request's key.")] string IdempotencyKey,
-    [property: Description("The transactions that it made.")] IReadOnlyList<TransactionResponse> Transactions,
-    [property: Description("The account that it opened or changed, as it left it; none for a posting.")] IReadOnlyList<AccountResponse> Accounts)
+    [property: Description("The request's Idempotency-Key.")] string IdempotencyKey,
+    [property: Description("The transactions that the request posted.")] IReadOnlyList<TransactionResponse> Transactions,
+    [property: Description("The account that the request opened or changed, as it was right after the request. Empty for a posting.")] IReadOnlyList<AccountResponse> Accounts)
 {
     public static async ValueTask<RequestResponse> FromAsync(string idempotencyKey, CompletedRequest request, Currencies currencies)
     {
@@ -25,17 +25,17 @@ public sealed record RequestResponse(
     }
 }
 
-/// <summary>Shows what requests made, to the caller that sent them.</summary>
+/// <summary>Shows callers what their own requests did.</summary>
 internal static class RequestEndpoints
 {
     public static void MapRequests(this IEndpointRouteBuilder api) =>
         api.MapGet("/get_one_request", GetOneRequest)
             .WithName("get_one_request")
             .WithTags("History")
-            .WithSummary("Show what a request made")
+            .WithSummary("Show what a request did")
             .WithDescription(
-                "By the Idempotency-Key that this caller sent with it: its transactions, and the account that it opened or changed, as it left it. "
-                + "A request that was refused made nothing. One that is still under way is not found yet: retry it with its key to be sure.")
+                "Finds a request of this caller by its Idempotency-Key. Shows the transactions that it posted, and the account that it opened or changed. "
+                + "A refused request is not found. Neither is one that is not finished yet: send it again with its key to be sure.")
             .Needs(Scope.TransactionsRead)
             .Answers<RequestResponse>(200, Refusal.RequestNotFound, Refusal.Overloaded);
 
@@ -47,5 +47,5 @@ internal static class RequestEndpoints
         CancellationToken cancellationToken) =>
         await requests.GetAsync(Caller.Of(context), idempotencyKey!, cancellationToken) is { } request
             ? TypedResults.Ok(await RequestResponse.FromAsync(idempotencyKey!, request, currencies))
-            : Problem.Of(Refusal.RequestNotFound, "You have no request with this key that was done. If one is still under way, retry it with the same key.");
+            : Problem.Of(Refusal.RequestNotFound, "None of your completed requests has this key. If a request may not be finished, send it again with the same key.");
 }

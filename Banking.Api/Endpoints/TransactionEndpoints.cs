@@ -5,22 +5,22 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>A posting that was made. Amounts are decimal strings with the currency's own digits.</summary>
+/// <summary>A posted transaction. Its amounts are strings with the decimals of its currency.</summary>
 [Example("""
     {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
     """)]
 public sealed record TransactionResponse(
-    [property: Description("The transaction's id: without gaps, in the order of the commits.")] long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("What the transaction is.")] string Type,
-    [property: Description("The account that paid: of a deposit, the currency's settlement account.")] long FromAccountId,
-    [property: Description("The account that was paid: of a withdrawal, the currency's settlement account.")] long ToAccountId,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money that moved, in this currency.")] string Amount,
-    [property: Description("The currency of both accounts, a code of ISO 4217.")] string Currency,
-    [property: RegularExpression(Money.AnswerPattern), Description("The paying account's balance right after it.")] string FromBalanceAfter,
-    [property: RegularExpression(Money.AnswerPattern), Description("The paid account's balance right after it.")] string ToBalanceAfter,
-    [property: Description("The client's own reference; null where it gave none.")] string? Reference,
-    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When it was posted, in UTC, to the microsecond.")] DateTime CreatedAt)
+    [property: Description("The transaction's id. Ids have no gaps and follow the order of commits.")] long TransactionId,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("The kind of transaction.")] string Type,
+    [property: Description("The account that paid. For a deposit: the settlement account of the currency.")] long FromAccountId,
+    [property: Description("The account that received the money. For a withdrawal: the settlement account of the currency.")] long ToAccountId,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that moved.")] string Amount,
+    [property: Description("The currency of both accounts as an ISO 4217 code.")] string Currency,
+    [property: RegularExpression(Money.AnswerPattern), Description("The balance of the account that paid, right after the transaction.")] string FromBalanceAfter,
+    [property: RegularExpression(Money.AnswerPattern), Description("The balance of the account that received the money, right after the transaction.")] string ToBalanceAfter,
+    [property: Description("Your own reference, or null.")] string? Reference,
+    [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
 {
     public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies) =>
         From(transaction, await currencies.OfAsync(transaction.Currency));
@@ -32,7 +32,7 @@ public sealed record TransactionResponse(
         transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
 }
 
-/// <summary>Shows single transactions.</summary>
+/// <summary>Shows one transaction.</summary>
 internal static class TransactionEndpoints
 {
     public static void MapTransactions(this IEndpointRouteBuilder api) =>
@@ -40,7 +40,7 @@ internal static class TransactionEndpoints
             .WithName("get_one_transaction")
             .WithTags("History")
             .WithSummary("Show a transaction")
-            .WithDescription("With both accounts and their balances right after it.")
+            .WithDescription("Shows a transaction with both accounts and their balances right after it.")
             .Needs(Scope.TransactionsRead)
             .Answers<TransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
 
@@ -51,5 +51,5 @@ internal static class TransactionEndpoints
         CancellationToken cancellationToken) =>
         await transactions.GetAsync(transactionId!.Value, cancellationToken) is { } transaction
             ? TypedResults.Ok(await TransactionResponse.FromAsync(transaction, currencies))
-            : Problem.Of(Refusal.TransactionNotFound, $"There is no transaction {transactionId}.");
+            : Problem.Of(Refusal.TransactionNotFound, $"Transaction {transactionId} does not exist. Check the id.");
 }

@@ -26,7 +26,7 @@ internal static class Limits
         services.AddRateLimiter(limiter =>
         {
             limiter.OnRejected = (refused, _) => new(Problem.Of(
-                "rate_limited", "This caller sent too many requests in one second; nothing was done. Retry later.").ExecuteAsync(refused.HttpContext));
+                "rate_limited", "This caller sent too many requests in one second. Nothing was done. Retry later.").ExecuteAsync(refused.HttpContext));
             limiter.AddPolicy(PerCaller, context => RateLimitPartition.GetTokenBucketLimiter(
                 Caller.Of(context) is var caller && caller == Caller.Anonymous ? new Bucket(caller, context.Connection.RemoteIpAddress) : new(caller, null),
                 _ =>

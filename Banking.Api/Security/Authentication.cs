@@ -137,7 +137,7 @@ internal static partial class Authentication
         var sent = context.Request.Headers.Authorization;
         if (sent.Count > 1)
         {
-            context.Fail(new AuthorizationFailure(Problem.Invalid("Authorization", "is given more than once.")));
+            context.Fail(new AuthorizationFailure(Problem.Invalid("Authorization", "is given more than once. Send it once.")));
             return;
         }
 
@@ -156,7 +156,7 @@ internal static partial class Authentication
         {
             var logger = context.HttpContext.RequestServices.GetRequiredService<ILogger<AuthorizationProblems>>();
             LogAuthorityUnavailable(logger, exception, context.Request.Method, context.Request.Path, context.Options.MetadataAddress);
-            context.Fail(new AuthorizationFailure(Problem.Of("authority_unavailable", "The token issuer did not answer, so no token can be checked; nothing was done. Retry later.")));
+            context.Fail(new AuthorizationFailure(Problem.Of("authority_unavailable", "The token issuer did not answer, so the token could not be checked. Nothing was done. Retry later.")));
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHand
     {
         var scope = context.GetEndpoint()?.Metadata.GetMetadata<NeededScope>()?.Name;
         context.Response.Headers.WWWAuthenticate = $"Bearer error=\"insufficient_scope\", scope=\"{scope}\"";
-        return Problem.Of("insufficient_scope", $"This call needs a token with the scope {scope}.").ExecuteAsync(context);
+        return Problem.Of("insufficient_scope", $"The token lacks the scope {scope}. Get a token with this scope.").ExecuteAsync(context);
     }
 
     private static async Task ChallengeAsync(HttpContext context)
@@ -51,13 +51,13 @@ internal sealed class AuthorizationProblems : IAuthorizationMiddlewareResultHand
     // Derived exceptions come before their base.
     private static string ReasonOf(Exception failure) => failure switch
     {
-        SecurityTokenExpiredException => "The token has expired.",
-        SecurityTokenNotYetValidException => "The token is not valid yet.",
-        SecurityTokenNoExpirationException => "The token never expires; this service takes only tokens that do.",
-        SecurityTokenInvalidLifetimeException => "The token expires before it is valid.",
-        SecurityTokenInvalidAudienceException => "The token is for another audience.",
-        SecurityTokenInvalidIssuerException => "This service does not trust the token's issuer.",
-        SecurityTokenInvalidSignatureException => "The token is not signed with a key that this service trusts.",
-        _ => "The token can't be read.",
+        SecurityTokenExpiredException => "The token has expired. Get a new one.",
+        SecurityTokenNotYetValidException => "The token is not valid yet. Use it later.",
+        SecurityTokenNoExpirationException => "The token never expires. Get one that expires.",
+        SecurityTokenInvalidLifetimeException => "The token expires before it becomes valid. Get a new one.",
+        SecurityTokenInvalidAudienceException => "The token is for another audience. Get one for this service.",
+        SecurityTokenInvalidIssuerException => "This service does not trust the token's issuer. Get a token from an issuer that it trusts.",
+        SecurityTokenInvalidSignatureException => "The token is not signed with a key that this service trusts. Get a new one from its issuer.",
+        _ => "The token can't be read. Send a signed JWT.",
     };
 }

@@ -23,7 +23,7 @@ internal static class Caller
     public const string Anonymous = "anonymous";
 
     public const string Rule =
-        "The token names no caller. Its client_id, azp or sub, whichever comes first, must have 1 to 255 printable ASCII characters and must not be 'anonymous'.";
+        "The token names no valid caller. Get a token whose client_id (or azp, or sub) has 1 to 255 printable ASCII characters and is not 'anonymous'.";
 
     public static string Of(HttpContext context) =>
         context.User.Identity is { IsAuthenticated: true } ? NameOf(context.User)! : Anonymous;

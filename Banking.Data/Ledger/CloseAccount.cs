@@ -19,7 +19,7 @@ public sealed record CloseAccount(RequestId Id, byte[] RequestHash, long Account
             { Status: AccountStatus.Closed } => LockedBook.Closed(AccountId),
             { Status: not AccountStatus.Active } => new Refused(Refusal.AccountFrozen, $"Account {AccountId} is frozen. Unfreeze it before you close it."),
             { Held: not 0 } => new Refused(Refusal.AccountHasHolds, $"Account {AccountId} has pending holds. Capture or release them before you close it."),
-            { Balance: not 0 } => new Refused(Refusal.AccountNotEmpty, $"Account {AccountId} still has a balance. Bring it to zero before you close it."),
+            { Balance: not 0 } => new Refused(Refusal.AccountNotEmpty, $"The balance of account {AccountId} is not zero. Bring it to zero before you close the account."),
             var state => book.Record(this, AccountEventType.Closed, account, state with { Status = AccountStatus.Closed }),
         };
     }

@@ -20,7 +20,7 @@ public sealed record FreezeAccount(
             (AccountStatus.Closed, _) => LockedBook.Closed(AccountId),
             // A block of debits may be widened to all; whatever loosens a freeze is an unfreezing.
             (AccountStatus.Frozen, _) or (AccountStatus.DebitsBlocked, true) =>
-                new Refused(Refusal.AccountFrozen, $"Account {AccountId} is already frozen. To freeze it in another way, unfreeze it first."),
+                new Refused(Refusal.AccountFrozen, $"Account {AccountId} is already frozen. To loosen the freeze, unfreeze the account first."),
             _ => book.Record(
                 this, AccountEventType.Frozen, account, account.State with { Status = DebitsOnly ? AccountStatus.DebitsBlocked : AccountStatus.Frozen }),
         };

@@ -77,7 +77,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
             if (isOverdue)
             {
                 pending.Refuse(new(
-                    Refusal.DatabaseUnavailable, "The database did not commit in time. Retry with the same Idempotency-Key; it is applied at most once."));
+                    Refusal.DatabaseUnavailable, "The database did not commit in time. Retry with the same Idempotency-Key: the request is applied at most once."));
             }
 
             return isOverdue;

@@ -46,10 +46,10 @@ public sealed class Ledger : IDisposable
         {
             var pending = new Pending<T>(request);
             decision = Interlocked.Increment(ref waiting) > options.QueueLimit
-                ? new Refused(Refusal.Overloaded, "The queue of this service is full; nothing was done. Retry later.")
+                ? new Refused(Refusal.Overloaded, "The queue of this service is full. Nothing was done. Retry later.")
                 : queue.Writer.TryWrite(pending)
                     ? await pending.Answered
-                    : new Refused(Refusal.DatabaseUnavailable, "This instance is shutting down; nothing was done. Retry later.");
+                    : new Refused(Refusal.DatabaseUnavailable, "This instance is shutting down. Nothing was done. Retry later.");
             return decision;
         }
         finally
@@ -112,7 +112,7 @@ public sealed class Ledger : IDisposable
         pending.QueuedAt = Stopwatch.GetTimestamp();
         if (pending.Waited.TotalSeconds > options.AccountBusySeconds || !queue.Writer.TryWrite(pending))
         {
-            pending.Refuse(new(Refusal.AccountBusy, "Another database session has locked the account; nothing was done. Retry later."));
+            pending.Refuse(new(Refusal.AccountBusy, "Another database session has locked the account. Nothing was done. Retry later."));
         }
     }
 }

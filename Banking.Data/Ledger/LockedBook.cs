@@ -86,7 +86,7 @@ internal sealed class LockedBook(
         {
             return request.Replay(earlier) is { } answer
                 ? new Decision<T>(answer, Replayed: true)
-                : new Refused(Refusal.IdempotencyKeyReused, "This Idempotency-Key belongs to an earlier request with another path or body. Use a new key.");
+                : new Refused(Refusal.IdempotencyKeyReused, "An earlier request with another path or body has this Idempotency-Key. Use a new key.");
         }
 
         if (busyAccountIds.Count > 0 && NeedsBusyAccount(request))
@@ -111,8 +111,8 @@ internal sealed class LockedBook(
 
     /// <summary>Finds a customer's account, or says that there is none.</summary>
     public Refused? Customer(long accountId, out LockedAccount account) => accounts.TryGetValue(accountId, out account!)
-        ? account.IsCustomer ? null : new(Refusal.AccountNotFound, $"{accountId} is a settlement account; only deposits and withdrawals move its money.")
-        : new(Refusal.AccountNotFound, $"There is no account {accountId}.");
+        ? account.IsCustomer ? null : new(Refusal.AccountNotFound, $"Account {accountId} is a settlement account. Only deposits and withdrawals change it. Use a customer's account.")
+        : new(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
 
     public LockedAccount Settlement(Currency currency) => accounts[currency.SettlementAccountId];
 
@@ -128,7 +128,7 @@ internal sealed class LockedBook(
         {
             return new(
                 Refusal.CurrencyMismatch,
-                $"Account {from.AccountId} is in {from.Currency.Code}, account {to.AccountId} in {to.Currency.Code}.");
+                $"Account {from.AccountId} is in {from.Currency.Code}, account {to.AccountId} is in {to.Currency.Code}. Choose two accounts in one currency.");
         }
 
         if (!from.Currency.Fits(amount))
@@ -138,15 +138,15 @@ internal sealed class LockedBook(
 
         if (from.IsCustomer && from.State.Balance - from.State.Held - amount < -from.State.OverdraftLimit)
         {
-            return new(Refusal.InsufficientFunds, $"Balance plus overdraft limit of account {from.AccountId} do not cover this amount.");
+            return new(Refusal.InsufficientFunds, $"The available balance of account {from.AccountId} does not cover the amount. Send a smaller amount, or pay money in first.");
         }
 
         if (to.State.Balance + amount > BalanceLimit || from.State.Balance - amount < -BalanceLimit)
         {
             var full = to.State.Balance + amount > BalanceLimit ? to : from;
             return new(Refusal.BalanceLimitExceeded, full.IsCustomer
-                ? $"Account {full.AccountId} can't hold more than {BalanceLimit} {full.Currency.Code}."
-                : $"The settlement account {full.AccountId} is full: all deposits less all withdrawals can't exceed {BalanceLimit} {full.Currency.Code}.");
+                ? $"Account {full.AccountId} can't hold more than {BalanceLimit} {full.Currency.Code}. Send a smaller amount."
+                : $"Settlement account {full.AccountId} is full: all deposits minus all withdrawals can't exceed {BalanceLimit} {full.Currency.Code}. Send a smaller amount, and tell the operator.");
         }
 
         return null;
@@ -214,10 +214,12 @@ internal sealed class LockedBook(
 
     public static Refused TooPrecise(Currency currency, string field) => new(
         Refusal.AmountPrecision,
-        currency.MinorUnit == 0 ? $"Amounts in {currency.Code} have no decimals." : $"Amounts in {currency.Code} have at most {currency.MinorUnit} decimals.",
+        currency.MinorUnit == 0
+            ? $"Amounts in {currency.Code} have no decimals. Send a whole number."
+            : $"Amounts in {currency.Code} have at most {currency.MinorUnit} decimals. Send an amount with fewer decimals.",
         field);
 
-    public static Refused Closed(long accountId) => new(Refusal.AccountClosed, $"Account {accountId} is closed.");
+    public static Refused Closed(long accountId) => new(Refusal.AccountClosed, $"Account {accountId} is closed and can't be reopened. Use another account.");
 
     private static void Cut<TItem>(List<TItem> list, int length) => list.RemoveRange(length, list.Count - length);
 
@@ -226,8 +228,8 @@ internal sealed class LockedBook(
     private static Refused? Barred(LockedAccount account, bool isDebit) => account.State.Status switch
     {
         AccountStatus.Closed => Closed(account.AccountId),
-        AccountStatus.Frozen => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen."),
-        AccountStatus.DebitsBlocked when isDebit => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen for debits: it takes money in, but pays none out."),
+        AccountStatus.Frozen => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen. Unfreeze it first, or use another account."),
+        AccountStatus.DebitsBlocked when isDebit => new(Refusal.AccountFrozen, $"Account {account.AccountId} is frozen for debits: it can receive money, but not pay it. Unfreeze it first, or use another account."),
         _ => null,
     };
 

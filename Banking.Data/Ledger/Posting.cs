@@ -37,7 +37,7 @@ public sealed record Posting(
     {
         if (FromAccountId == ToAccountId)
         {
-            return new Refused(Refusal.SameAccount, "A transfer needs two different accounts.");
+            return new Refused(Refusal.SameAccount, "from_account_id and to_account_id are the same. Choose two different accounts.");
         }
 
         // One side at least is a customer's: its currency names the settlement account that stands for a missing side.

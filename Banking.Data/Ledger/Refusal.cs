@@ -1,22 +1,22 @@
 namespace Banking.Data;
 
-/// <summary>What sort of answer a refusal is.</summary>
+/// <summary>The kinds of refusal. Each has one HTTP status.</summary>
 public enum RefusalKind
 {
-    /// <summary>Nothing has this id.</summary>
+    /// <summary>What the request names does not exist.</summary>
     NotFound,
 
-    /// <summary>The state of what is there forbids it.</summary>
+    /// <summary>The present state forbids the request.</summary>
     Conflict,
 
-    /// <summary>It breaks a rule, whatever the state is.</summary>
+    /// <summary>The request breaks a rule.</summary>
     BrokenRule,
 
-    /// <summary>Nothing was done, and a retry may succeed.</summary>
+    /// <summary>The request failed for a passing reason. A retry may succeed.</summary>
     NotNow,
 }
 
-/// <summary>What a refusal says to a client: its kind, its title and, for a retry, after how many seconds.</summary>
+/// <summary>A refusal's kind, its title for clients and, where a retry may help, the seconds to wait before it.</summary>
 [AttributeUsage(AttributeTargets.Field)]
 public sealed class MeaningAttribute(RefusalKind kind, string title, int retryAfter = 0) : Attribute
 {
@@ -27,16 +27,16 @@ public sealed class MeaningAttribute(RefusalKind kind, string title, int retryAf
     public int RetryAfter => retryAfter;
 }
 
-/// <summary>Why something is not done. The member's name in snake_case is the code that clients see.</summary>
+/// <summary>Why a request is refused. Clients see the member's name in snake_case as the code.</summary>
 public enum Refusal
 {
-    [Meaning(RefusalKind.NotFound, "There is no such account")]
+    [Meaning(RefusalKind.NotFound, "The account does not exist")]
     AccountNotFound,
 
-    [Meaning(RefusalKind.NotFound, "There is no such transaction")]
+    [Meaning(RefusalKind.NotFound, "The transaction does not exist")]
     TransactionNotFound,
 
-    [Meaning(RefusalKind.NotFound, "No request was done with this key")]
+    [Meaning(RefusalKind.NotFound, "No completed request has this Idempotency-Key")]
     RequestNotFound,
 
     [Meaning(RefusalKind.Conflict, "The account is frozen")]
@@ -57,10 +57,10 @@ public enum Refusal
     [Meaning(RefusalKind.BrokenRule, "The two accounts are the same")]
     SameAccount,
 
-    [Meaning(RefusalKind.BrokenRule, "The accounts are in different currencies")]
+    [Meaning(RefusalKind.BrokenRule, "The accounts have different currencies")]
     CurrencyMismatch,
 
-    [Meaning(RefusalKind.BrokenRule, "The amount has more decimals than its currency")]
+    [Meaning(RefusalKind.BrokenRule, "The amount has too many decimals for its currency")]
     AmountPrecision,
 
     [Meaning(RefusalKind.BrokenRule, "The available balance does not cover the amount")]
@@ -69,7 +69,7 @@ public enum Refusal
     [Meaning(RefusalKind.BrokenRule, "The balance would become too large")]
     BalanceLimitExceeded,
 
-    [Meaning(RefusalKind.BrokenRule, "The account already uses more than the new limit")]
+    [Meaning(RefusalKind.BrokenRule, "The new limit is below the overdraft in use")]
     LimitBelowUse,
 
     [Meaning(RefusalKind.BrokenRule, "The Idempotency-Key belongs to another request")]
@@ -81,9 +81,9 @@ public enum Refusal
     [Meaning(RefusalKind.NotNow, "Too many requests are waiting", retryAfter: 1)]
     Overloaded,
 
-    [Meaning(RefusalKind.NotNow, "The database does not answer", retryAfter: 2)]
+    [Meaning(RefusalKind.NotNow, "The database is unavailable", retryAfter: 2)]
     DatabaseUnavailable,
 }
 
-/// <summary>Nothing was done. The detail is a sentence for the client; the field is the member of the request that breaks the rule, where it is one.</summary>
+/// <summary>A refused request. The detail tells the client what is wrong and what to do. The field is the member that breaks the rule, if one does.</summary>
 public sealed record Refused(Refusal Refusal, string Detail, string? Field = null);

@@ -17,7 +17,7 @@ public sealed record UnfreezeAccount(RequestId Id, byte[] RequestHash, long Acco
         return account.State.Status switch
         {
             AccountStatus.Closed => LockedBook.Closed(AccountId),
-            AccountStatus.Active => new Refused(Refusal.AccountNotFrozen, $"Account {AccountId} is not frozen."),
+            AccountStatus.Active => new Refused(Refusal.AccountNotFrozen, $"Account {AccountId} is not frozen. There is no freeze to lift."),
             _ => book.Record(this, AccountEventType.Unfrozen, account, account.State with { Status = AccountStatus.Active }),
         };
     }

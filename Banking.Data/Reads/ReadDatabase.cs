@@ -3,7 +3,7 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>Too many reads are waiting.</summary>
-public sealed class OverloadedException() : Exception("Too many reads are waiting. Retry later.");
+public sealed class OverloadedException() : Exception("Too many reads are waiting. Nothing was read. Retry later.");
 
 /// <summary>
 /// The reads' own connections, and a gate that lets in as many reads at once as there are connections. A caller may leave at any

@@ -3,7 +3,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Calls from pages of other origins, as browsers make them.</summary>
+/// <summary>Calls of browsers from pages of other origins (CORS).</summary>
 public sealed class AllowedOriginsTests(TestDatabase database)
 {
     private const string Allowed = "https://bank.example";
@@ -12,7 +12,7 @@ public sealed class AllowedOriginsTests(TestDatabase database)
     [Theory]
     [InlineData(Allowed)]
     [InlineData(AlsoAllowed)]
-    public async Task An_origin_that_is_allowed_may_ask_and_may_read_the_answer(string origin)
+    public async Task An_allowed_origin_can_call_and_read_the_answer(string origin)
     {
         await using var guarded = new GuardedBank(database, ("Banking:AllowedOrigins", $"{Allowed}, {AlsoAllowed}"));
 
@@ -24,9 +24,9 @@ public sealed class AllowedOriginsTests(TestDatabase database)
         Header(preflight, "Access-Control-Allow-Methods").Should().Contain("POST");
         Header(preflight, "Access-Control-Allow-Headers").Should().ContainAll("Authorization", "Content-Type", "Idempotency-Key");
         answer.ShouldBeProblem(401, "unauthorized");
-        OriginOf(answer).Should().Be(origin, "a refusal is read, too");
+        OriginOf(answer).Should().Be(origin, "the page must be able to read a refusal");
         Header(answer, "Access-Control-Expose-Headers").Should().ContainAll("Location", "Retry-After", "Idempotency-Replayed");
-        Header(answer, "Access-Control-Allow-Credentials").Should().BeEmpty("tokens are sent by the page, not by the browser");
+        Header(answer, "Access-Control-Allow-Credentials").Should().BeEmpty("the page sends the token, not the browser");
     }
 
     [Theory]
@@ -34,7 +34,7 @@ public sealed class AllowedOriginsTests(TestDatabase database)
     [InlineData("http://bank.example")]
     [InlineData("https://bank.example:444")]
     [InlineData("null")]
-    public async Task Another_origin_may_not(string origin)
+    public async Task Another_origin_is_refused(string origin)
     {
         await using var bank = new BankingApp(database, schema: null, ("Banking:AllowedOrigins", $"{Allowed} {AlsoAllowed}"));
 
@@ -43,7 +43,7 @@ public sealed class AllowedOriginsTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task None_may_where_none_is_set()
+    public async Task Without_the_setting_every_origin_is_refused()
     {
         await using var bank = new BankingApp(database);
 

@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A request that was read is written again in one form, however its client wrote it.</summary>
+/// <summary>Requests with the same meaning are written in one form, which is what their hash covers.</summary>
 public sealed class CanonicalRequestTests
 {
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
@@ -13,7 +13,7 @@ public sealed class CanonicalRequestTests
     [InlineData("""{"account_id":1,"amount":1.5,"metadata":{"aa":"2","é":"3","b":"1"}}""")]
     [InlineData("""{"amount":"1.50","metadata":{"b":"\u0031","\u00e9":"3","aa":"2"},"account_id":1,"reference":null}""")]
     [InlineData("""{ "account_id" : 1, "amount": 1.5000, "metadata": { "\u00e9": "3", "b": "1", "aa": "2" } }""")]
-    public void A_request_is_written_with_its_amount_without_trailing_zeros_and_its_notes_in_the_order_of_jsonb(string text)
+    public void A_request_is_written_without_trailing_zeros_and_with_metadata_in_the_order_of_jsonb(string text)
     {
         var written = JsonSerializer.Serialize(JsonSerializer.Deserialize<CashRequest>(text, Json), Json);
 
@@ -36,7 +36,7 @@ public sealed class CanonicalRequestTests
     }
 
     [Fact]
-    public void What_was_left_out_is_written_as_null()
+    public void Missing_members_are_written_as_null()
     {
         var request = JsonSerializer.Deserialize<CashRequest>("{}", Json);
 

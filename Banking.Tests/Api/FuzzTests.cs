@@ -4,12 +4,12 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Requests made at random from the API's own document: each is answered as the document says, and a broken one changes nothing.</summary>
+/// <summary>Random requests made from the OpenAPI document get answers that it describes. Broken ones change nothing.</summary>
 public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
 {
     private const int Seed = 20261122;
 
-    /// <summary>The head, which moves with everything that is written, and all of the accounts.</summary>
+    /// <summary>The head, which changes with every write, and all accounts.</summary>
     private const string BooksSql = """
         SELECT concat_ws(' ', (SELECT head::text FROM ledger_head AS head), count(*), md5(string_agg(account::text, ',' ORDER BY account_id)))
           FROM account;
@@ -26,7 +26,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
         await using var bank = new BankingApp(database);
         var document = (await bank.GetAsync("/openapi/v1.json")).Body;
         var (schemas, operations) = (new JsonSchema(document), Operation.In(document));
-        // Empty ones to freeze and close: what trades would soon be barred altogether.
+        // Only these empty accounts are frozen and closed. Otherwise all accounts would soon refuse postings.
         var managed = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.OpenAsync()));
         long[] accounts =
             [await bank.OpenAsync("1000"), await bank.OpenAsync("1000", overdraftLimit: "50"), await bank.OpenAsync("9", "JPY"), await bank.OpenAsync("5"), managed[0]];
@@ -64,7 +64,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
         bank.Complaints.Should().NotContain(complaint => !complaint.StartsWith("Warning", StringComparison.Ordinal));
         foreach (var operation in operations)
         {
-            answers.Keys.Should().Contain(answer => answer.StartsWith($"{operation.Path} 20", StringComparison.Ordinal), "some requests are good")
+            answers.Keys.Should().Contain(answer => answer.StartsWith($"{operation.Path} 20", StringComparison.Ordinal), "some requests are valid")
                 .And.Contain($"{operation.Path} 400 validation_failed", "some are broken");
         }
 
@@ -73,7 +73,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
         TestContext.Current.AddAttachment("answers", report);
     }
 
-    /// <summary>What the document has against the answer; null where it allows it.</summary>
+    /// <summary>How the answer contradicts the document; null if it does not.</summary>
     private static string? Complaint(JsonSchema schemas, JsonElement document, Shot shot, Reply reply)
     {
         var status = (int)reply.Status;

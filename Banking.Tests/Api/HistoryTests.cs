@@ -9,7 +9,7 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
     private readonly BankingApp bank = shared.App;
 
     [Fact]
-    public async Task Entries_are_shown_newest_first_as_the_account_sees_them()
+    public async Task Entries_are_listed_newest_first_from_the_view_of_the_account()
     {
         var (account, other) = (await bank.OpenAsync("100"), await bank.OpenAsync());
         var sent = await bank.TransferAsync(account, other, "30");
@@ -35,7 +35,7 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task The_running_balance_is_continuous_where_many_post_at_once()
+    public async Task The_balances_of_concurrent_postings_follow_each_other_without_a_gap()
     {
         var (account, other) = (await bank.OpenAsync("100"), await bank.OpenAsync("100"));
 
@@ -53,7 +53,7 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task A_page_of_large_metadata_ends_early_and_its_cursor_goes_on_with_the_rest()
+    public async Task A_page_with_large_metadata_ends_early_and_the_next_page_has_the_rest()
     {
         const int Entries = 70;
         var account = await bank.OpenAsync();
@@ -121,7 +121,7 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task A_page_has_50_entries_where_no_limit_is_given()
+    public async Task A_page_has_50_entries_by_default()
     {
         var account = await bank.OpenAsync();
         await Task.WhenAll(Enumerable.Range(1, 51).Select(_ => bank.DepositAsync(account, "1")));

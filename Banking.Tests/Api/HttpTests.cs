@@ -3,7 +3,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What HTTP itself promises: HEAD beside GET, and nothing for caches to keep.</summary>
+/// <summary>HEAD, caching and cursors.</summary>
 public sealed class HttpTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
     private readonly BankingApp bank = shared.App;
@@ -18,7 +18,7 @@ public sealed class HttpTests(SharedBank shared, TestDatabase database) : IClass
     [InlineData("/api/deposit", 405)]
     [InlineData("/health/live", 200)]
     [InlineData("/openapi/v1.json", 200)]
-    public async Task Head_answers_as_get_does_without_the_body(string path, int status)
+    public async Task Head_gets_the_answer_of_get_without_its_body(string path, int status)
     {
         var got = await bank.GetAsync(path);
 
@@ -37,7 +37,7 @@ public sealed class HttpTests(SharedBank shared, TestDatabase database) : IClass
     [InlineData("GET", "deposit", 405)]
     [InlineData("POST", "deposit", 400)]
     [InlineData("POST", "create_account", 201)]
-    public async Task No_cache_may_keep_an_answer_of_the_api(string method, string call, int status)
+    public async Task No_answer_of_the_api_may_be_cached(string method, string call, int status)
     {
         var request = new HttpRequestMessage(new(method), $"/api/{call}");
         request.Content = method == "POST" ? new StringContent("""{"owner_name":"Someone"}""", new System.Net.Http.Headers.MediaTypeHeaderValue("application/json")) : null;
@@ -49,7 +49,7 @@ public sealed class HttpTests(SharedBank shared, TestDatabase database) : IClass
     }
 
     [Fact]
-    public async Task No_cache_may_keep_what_is_refused_on_the_way_to_the_api()
+    public async Task No_refusal_before_the_api_may_be_cached()
     {
         await using var guarded = new GuardedBank(database);
         await using var small = new BankingApp(database, null, ("Banking:BodyLimit", "2000"));

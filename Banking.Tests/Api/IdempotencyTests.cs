@@ -12,7 +12,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     [InlineData("deposit")]
     [InlineData("withdraw")]
     [InlineData("transaction")]
-    public async Task A_request_sent_again_is_answered_again_and_not_done_again(string call)
+    public async Task A_retry_gets_the_first_answer_and_is_not_applied_again(string call)
     {
         var (account, other) = (await bank.OpenAsync("100"), await bank.OpenAsync("100"));
         var (body, key) = (BodyOf(call, account, other), NewKey());
@@ -32,7 +32,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     [Theory]
     [InlineData("0")]
     [InlineData("100")]
-    public async Task An_opening_sent_again_shows_the_account_as_it_was_opened(string initialDeposit)
+    public async Task A_retry_of_an_opening_shows_the_account_as_it_was_opened(string initialDeposit)
     {
         var body = new { owner_name = "Zoë 🦊", currency = "EUR", initial_deposit = initialDeposit, overdraft_limit = "20" };
         var key = NewKey();
@@ -48,7 +48,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
         (await bank.GetAsync(again.Headers.Location!.ToString()))["status"].Should().Be("frozen");
     }
 
-    // No log holds names, so that they can be corrected or erased: a replay shows the one of today, and everything else as it was.
+    // No log holds names, so that they can be corrected or erased. A retry shows the current name, and everything else as it was.
     [Theory]
     [InlineData("owner_name", "Someone Else", "0")]
     [InlineData("owner_name", "Someone Else", "100")]
@@ -129,7 +129,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task The_key_of_an_opening_is_refused_by_the_deposit_that_came_with_it()
+    public async Task The_key_of_an_opening_is_refused_for_a_deposit_equal_to_its_own()
     {
         var key = NewKey();
         var opened = await bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "5" }, key);
@@ -139,7 +139,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task A_refused_posting_does_not_use_its_key_up()
+    public async Task A_refused_posting_does_not_consume_its_key()
     {
         var (account, key) = (await bank.OpenAsync("10"), NewKey());
 
@@ -152,7 +152,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task A_refused_opening_does_not_use_its_key_up()
+    public async Task A_refused_opening_does_not_consume_its_key()
     {
         var key = NewKey();
 
@@ -164,7 +164,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task A_posting_is_replayed_where_it_would_be_refused_now()
+    public async Task A_posting_is_replayed_even_if_it_would_be_refused_now()
     {
         var (account, key) = (await bank.OpenAsync("10"), NewKey());
         var first = await bank.WithdrawAsync(account, "10", key);
@@ -183,7 +183,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     [InlineData(
         "{\"account_id\":ID,\"amount\":1,\"metadata\":{\"b\":\"é\",\"a\":\"2\"}}",
         "{\"account_id\":ID,\"amount\":1,\"metadata\":{\"a\":\"2\",\"b\":\"\\u00e9\"}}")]
-    public async Task A_body_is_the_same_where_it_means_the_same(string one, string other)
+    public async Task Bodies_with_the_same_meaning_are_the_same_request(string one, string other)
     {
         var (account, key) = ($"{await bank.OpenAsync()}", NewKey());
 
@@ -224,7 +224,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task Of_twenty_bodies_under_one_key_at_once_one_wins()
+    public async Task One_of_twenty_concurrent_bodies_with_one_key_wins()
     {
         var (account, key) = (await bank.OpenAsync("1000"), NewKey());
 
@@ -258,7 +258,7 @@ public sealed class IdempotencyTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task Without_a_key_equal_requests_are_done_as_often_as_they_are_sent()
+    public async Task Without_a_key_every_request_is_applied()
     {
         var account = await bank.OpenAsync();
 

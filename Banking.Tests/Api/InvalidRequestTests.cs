@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A book of its own with two accounts in it, for requests of which none may leave a trace.</summary>
+/// <summary>A book of its own with two accounts, for requests that must not change it.</summary>
 public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 {
     public BankingApp App { get; } = new(database);
@@ -32,7 +32,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     private static readonly Dictionary<string, InvalidRequest> ByName = InvalidRequests.All().ToDictionary(invalid => invalid.Name);
 
     private const string AmountRule =
-        "must be a positive decimal such as \"10.50\": digits and one point, no sign, comma, exponent or symbol; at most 15 digits before the point and 4 after it.";
+        "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
 
     public static TheoryData<string> InvalidRequestNames => new(ByName.Keys);
 
@@ -40,7 +40,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
 
     [Theory]
     [MemberData(nameof(InvalidRequestNames))]
-    public async Task A_mistake_is_refused_by_its_field_and_leaves_no_trace(string name)
+    public async Task A_mistake_is_refused_by_its_field_and_changes_nothing(string name)
     {
         var invalid = ByName[name];
         var before = await book.ContentAsync();
@@ -52,7 +52,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     }
 
     [Fact]
-    public async Task No_mistake_of_a_client_is_a_complaint_of_the_service()
+    public async Task No_mistake_of_a_client_is_logged_as_a_warning_or_error()
     {
         await using var own = new UntouchedBook(database);
         await own.InitializeAsync();
@@ -68,30 +68,30 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
 
     [Theory]
     [MemberData(nameof(PostingCalls))]
-    public async Task The_bodies_that_mistakes_are_made_in_are_good_without_them(string call)
+    public async Task The_bodies_of_these_tests_are_valid_without_their_mistakes(string call)
     {
         await using var own = new UntouchedBook(database);
         await own.InitializeAsync();
 
         var reply = await own.App.PostAsync($"/api/{call}", InvalidRequests.Body(call));
 
-        // An account that is active and has money is not to be unfrozen or closed, however well that is asked.
+        // The account is active and has money, so unfreeze_account and close_account answer 409.
         ((int)reply.Status).Should().BeOneOf([200, 201, 409], reply.Text);
     }
 
     [Theory]
-    [InlineData("deposit", """{"accountId":1000,"amount":"1"}""", "accountId", "is not a member of this call; did you mean account_id?")]
-    [InlineData("deposit", """{"account_id":1000,"amuont":"1"}""", "amuont", "is not a member of this call; did you mean amount?")]
-    [InlineData("deposit", """{"account_id":1000,"amount":"1","colour":"red"}""", "colour", "is not a member of this call.")]
-    [InlineData("deposit?idempotencyKey=1", """{"account_id":1000,"amount":"1"}""", "idempotencyKey", "is not a parameter of this call.")]
+    [InlineData("deposit", """{"accountId":1000,"amount":"1"}""", "accountId", "is not a member of this call. Did you mean account_id?")]
+    [InlineData("deposit", """{"account_id":1000,"amuont":"1"}""", "amuont", "is not a member of this call. Did you mean amount?")]
+    [InlineData("deposit", """{"account_id":1000,"amount":"1","colour":"red"}""", "colour", "is not a member of this call. Remove it.")]
+    [InlineData("deposit?idempotencyKey=1", """{"account_id":1000,"amount":"1"}""", "idempotencyKey", "is not a parameter of this call. Remove it.")]
     [InlineData("deposit", """{"account_id":1000}""", "amount", "is required.")]
     [InlineData("deposit", """{"account_id":1000,"amount":"1","metadata":{"n":1}}""", "metadata.n", "must be a string of at most 500 characters.")]
     [InlineData("deposit", """{"account_id":1000,"amount":"1,5"}""", "amount", AmountRule)]
     [InlineData("deposit", """{"account_id":1000,"amount":-1}""", "amount", AmountRule)]
     [InlineData("deposit", """{"account_id":1000,"amount":"0"}""", "amount", "must be above zero.")]
-    [InlineData("create_account", """{"owner_name":"  "}""", "owner_name", "must have 1 to 200 characters, not only blanks and no NUL.")]
+    [InlineData("create_account", """{"owner_name":"  "}""", "owner_name", "must have 1 to 200 characters. NUL and text of spaces alone are not allowed.")]
     [InlineData("change_account", """{"account_id":1000}""", "owner_name", "or overdraft_limit is required.")]
-    public async Task A_mistake_is_put_in_words(string call, string body, string field, string rule)
+    public async Task A_mistake_is_explained_in_words(string call, string body, string field, string rule)
     {
         var reply = await book.App.PostAsync($"/api/{call}", body);
 
@@ -101,9 +101,9 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     }
 
     [Theory]
-    [InlineData("application/json", "gzip", "The body is compressed. Send it as it is, without Content-Encoding.")]
-    [InlineData("application/json; charset=iso-8859-1", null, "The body is in another charset. Send it in UTF-8.")]
-    [InlineData("text/plain", null, "Send the body as JSON, with Content-Type: application/json.")]
+    [InlineData("application/json", "gzip", "The body is compressed. Send it uncompressed, without Content-Encoding.")]
+    [InlineData("application/json; charset=iso-8859-1", null, "The body is not in UTF-8. Send it in UTF-8.")]
+    [InlineData("text/plain", null, "The body has another Content-Type, or none. Send JSON with Content-Type: application/json.")]
     public async Task A_body_that_is_not_plain_json_is_refused_with_its_reason(string type, string? encoding, string detail)
     {
         var request = new HttpRequestMessage(HttpMethod.Post, "/api/deposit") { Content = new StringContent(InvalidRequests.Body("deposit")) };
@@ -120,7 +120,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     }
 
     [Fact]
-    public async Task A_body_of_nothing_but_mistakes_gets_a_short_answer()
+    public async Task A_body_full_of_mistakes_gets_a_short_answer()
     {
         var members = Enumerable.Range(0, 30_000).Select(i => $"\"unknown_{i:d10}\":{i}");
         var (many, longest) = ($"{{{string.Join(',', members)}}}", $"{{\"{new string('x', 1_000_000)}\":1}}");

@@ -19,7 +19,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     [InlineData("KWD", "\"0.001\"", "0.001", "0.000")]
     [InlineData("CLF", "1", "1.0000", "0.0000")]
     [InlineData("CLF", "0.0001", "0.0001", "0.0000")]
-    public async Task An_amount_is_a_string_or_a_number_and_is_answered_with_its_currencys_digits(
+    public async Task An_amount_may_be_a_string_or_a_number_and_answers_have_the_decimals_of_the_currency(
         string currency, string amount, string answer, string zero)
     {
         var account = await bank.OpenAsync(currency: currency);
@@ -80,7 +80,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     }
 
     [Fact]
-    public async Task Many_small_amounts_add_up_exactly_beside_a_large_one()
+    public async Task Many_small_amounts_add_up_exactly_on_a_large_balance()
     {
         var account = await bank.OpenAsync("100000000000", "CLF");
 
@@ -90,7 +90,7 @@ public sealed class MoneyTests(SharedBank shared, TestDatabase database) : IClas
     }
 
     [Fact]
-    public async Task Every_currency_has_up_to_four_digits_and_an_account_for_its_smallest_unit()
+    public async Task Every_currency_has_up_to_four_decimals_and_its_smallest_unit_can_be_posted()
     {
         await using var own = new BankingApp(database);
         var currencies = await own.Book.ScalarAsync<string[]>("SELECT array_agg(code || ' ' || minor_unit ORDER BY code) FROM currency");

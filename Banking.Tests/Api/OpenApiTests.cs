@@ -16,7 +16,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     private readonly BankingApp bank = shared.App;
 
     [Fact]
-    public async Task The_description_is_the_one_that_was_agreed_on()
+    public async Task The_openapi_document_equals_the_committed_one()
     {
         var agreed = Path.Combine(Repository.Folder, "Banking.Tests", "Api", "openapi.json");
         var received = Path.Combine(Repository.Folder, "Banking.Tests", "openapi.received.json");
@@ -77,7 +77,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task No_amount_is_a_number_so_that_no_generator_makes_a_binary_float_of_it()
+    public async Task No_amount_is_a_number_which_generators_would_read_as_a_binary_float()
     {
         var description = await DescriptionAsync();
 
@@ -96,7 +96,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task Requests_are_closed_and_have_one_type_a_member_and_limits_their_default()
+    public async Task Requests_are_closed_and_each_member_has_one_type()
     {
         var description = await DescriptionAsync();
 
@@ -118,7 +118,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task Answers_are_open_so_that_a_later_member_word_or_code_breaks_no_client()
+    public async Task Answers_are_open_to_new_members_words_and_codes()
     {
         var description = await DescriptionAsync();
 
@@ -140,7 +140,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task Operations_have_names_for_methods_and_snippets_have_a_host()
+    public async Task Operations_have_method_names_and_the_document_has_a_server()
     {
         var description = await DescriptionAsync();
 
@@ -152,7 +152,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task Tokens_are_described_only_where_the_service_asks_for_them()
+    public async Task Tokens_are_described_only_if_the_service_needs_them()
     {
         var open = (await bank.GetAsync("/openapi/v1.json")).Text;
         var closed = await DescriptionAsync();
@@ -164,7 +164,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task The_description_is_made_once_and_a_flood_of_requests_for_it_costs_next_to_nothing()
+    public async Task The_openapi_document_is_generated_only_once()
     {
         const int Flood = 1_000;
         await using var service = new ServiceProcess(database.ConnectionString, $"book_{Guid.NewGuid():N}");
@@ -186,7 +186,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
-    public async Task The_docs_page_needs_nothing_from_elsewhere()
+    public async Task The_docs_page_loads_nothing_from_other_sites()
     {
         var page = await bank.GetAsync("/");
 

@@ -49,7 +49,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task A_transfer_is_answered_with_all_that_it_did()
+    public async Task The_answer_to_a_transfer_has_every_member()
     {
         var (from, to) = (await bank.OpenAsync("100"), await bank.OpenAsync("5"));
 
@@ -202,9 +202,9 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Theory]
     [InlineData("frozen")]
     [InlineData("closed")]
-    public async Task An_account_that_is_not_active_takes_and_gives_nothing(string status)
+    public async Task An_account_that_is_not_active_takes_no_postings(string status)
     {
-        var (barred, other) = (await bank.OpenAsync(status == "closed" ? "0" : "100"), await bank.OpenAsync("100")); // only an empty account is closed
+        var (barred, other) = (await bank.OpenAsync(status == "closed" ? "0" : "100"), await bank.OpenAsync("100")); // only an empty account can be closed
         ((int)(await bank.PostAsync(status == "closed" ? "/api/close_account" : "/api/freeze_account", new { account_id = barred, reason = "Court order" })).Status)
             .Should().Be(200);
 
@@ -219,7 +219,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [InlineData("deposit")]
     [InlineData("withdraw")]
     [InlineData("transaction")]
-    public async Task Reference_and_metadata_are_shown_as_given_wherever_the_posting_is(string call)
+    public async Task Reference_and_metadata_are_shown_unchanged_in_every_answer_with_the_posting(string call)
     {
         var (account, other) = (await bank.OpenAsync("100"), await bank.OpenAsync());
         var reference = string.Concat(Enumerable.Repeat("🧾", 138)) + "ü\"";
@@ -233,7 +233,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
 
         posted.ShouldBeCreated();
         posted["reference"].Should().Be(reference);
-        // The order of PostgreSQL's jsonb: shorter names first, by their bytes.
+        // The order of PostgreSQL's jsonb: shorter names first, then by bytes.
         posted.Body.GetProperty("metadata").Members().Should().Equal("a", "b", "é", "order");
         posted.Body.GetProperty("metadata").Deserialize<Dictionary<string, string>>().Should().BeEquivalentTo(metadata);
         (await bank.GetAsync(posted.Headers.Location!.ToString())).Text.Should().Be(posted.Text);
@@ -275,7 +275,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [Theory]
     [InlineData("{}", "\"\"")]
     [InlineData("null", "null")]
-    public async Task Empty_notes_stay_empty_and_missing_ones_missing(string metadata, string reference)
+    public async Task Empty_reference_and_metadata_stay_empty_and_missing_ones_stay_null(string metadata, string reference)
     {
         var account = await bank.OpenAsync();
 
@@ -293,7 +293,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     [InlineData("application/json;charset=UTF-8")]
     [InlineData("application/json; charset=\"utf-8\"")]
     [InlineData("Application/JSON")]
-    public async Task A_body_is_read_however_its_content_type_is_written(string type)
+    public async Task Every_spelling_of_the_json_content_type_is_accepted(string type)
     {
         var account = await bank.OpenAsync();
         var content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new { account_id = account, amount = 1 }));

@@ -3,7 +3,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Who lost an answer asks what the request made, by its key.</summary>
+/// <summary>A client that lost an answer finds the result of its request by the key.</summary>
 public sealed class RequestTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
     private readonly BankingApp bank = shared.App;
@@ -12,7 +12,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
     [InlineData("deposit")]
     [InlineData("withdraw")]
     [InlineData("transaction")]
-    public async Task A_posting_s_key_shows_its_transaction(string call)
+    public async Task The_key_of_a_posting_shows_its_transaction(string call)
     {
         var (one, other, key) = (await bank.OpenAsync("100", "EUR"), await bank.OpenAsync("100", "EUR"), NewKey());
         object body = call == "transaction"
@@ -29,7 +29,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
     [Theory]
     [InlineData("0")]
     [InlineData("12.34")]
-    public async Task An_opening_s_key_shows_the_account_as_it_was_opened_and_its_deposit(string deposit)
+    public async Task The_key_of_an_opening_shows_the_new_account_and_its_deposit(string deposit)
     {
         var key = NewKey();
         var opened = await bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = deposit, overdraft_limit = "5" }, key);
@@ -50,7 +50,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task The_key_of_a_change_to_an_account_shows_the_account_as_it_left_it()
+    public async Task The_key_of_a_change_shows_the_account_right_after_the_change()
     {
         var (account, keys) = (await bank.OpenAsync("10"), Enumerable.Range(0, 4).Select(_ => NewKey()).ToList());
         List<Reply> answers =
@@ -81,7 +81,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task A_replay_and_a_misuse_of_the_key_change_nothing_about_what_it_made()
+    public async Task A_retry_and_a_reuse_of_the_key_leave_its_result_unchanged()
     {
         var (account, key) = (await bank.OpenAsync(), NewKey());
         await bank.DepositAsync(account, "1", key);
@@ -94,7 +94,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task A_key_of_every_character_that_a_key_may_have_is_found()
+    public async Task A_key_with_every_allowed_character_is_found()
     {
         var key = $"{string.Concat(Enumerable.Range('!', '~' - '!' + 1).Select(character => (char)character))}{NewKey()}".PadRight(255, 'x');
         (await bank.DepositAsync(await bank.OpenAsync(), "1", key)).ShouldBeCreated();
@@ -107,7 +107,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         (await RequestAsync(key.ToUpperInvariant())).ShouldBeProblem(404, "request_not_found");
     }
 
-    // The two logs are read one after the other: without one snapshot, an opening that commits between them shows half.
+    // The two logs are read one after the other. Without a common snapshot, an opening that commits in between would show only one half.
     [Fact]
     public async Task An_opening_is_seen_with_its_deposit_or_not_at_all()
     {
@@ -187,7 +187,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
     }
 
     [Fact]
-    public async Task It_waits_at_the_gate_of_the_other_reads()
+    public async Task Requests_are_read_within_the_limit_of_all_reads()
     {
         await using var app = new BankingApp(database, null, ("Banking:ReadLimit", "2"));
         await app.DepositAsync(await app.OpenAsync(), "1", "the-key");

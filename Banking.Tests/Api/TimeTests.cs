@@ -2,7 +2,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Times on the wire.</summary>
+/// <summary>Times in answers.</summary>
 public sealed class TimeTests(TestDatabase database)
 {
     private const string AccountSql = """

@@ -2,7 +2,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Every answer can be quoted: it names its trace in a header, and a problem document says it too.</summary>
+/// <summary>Every answer has its trace id in a header. A problem document repeats it.</summary>
 public sealed class TraceTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
     private const string Trace = "0af7651916cd43dd8448eb211c80319c";
@@ -22,7 +22,7 @@ public sealed class TraceTests(SharedBank shared, TestDatabase database) : IClas
     [InlineData("GET", "/metrics", 200)]
     [InlineData("GET", "/openapi/v1.json", 200)]
     [InlineData("GET", "/scalar", 200)]
-    public async Task An_answer_names_the_trace_that_its_client_began(string method, string path, int status)
+    public async Task An_answer_continues_the_trace_of_its_client(string method, string path, int status)
     {
         var request = new HttpRequestMessage(new(method), path) { Headers = { { "traceparent", $"00-{Trace}-{Caller}-00" } } };
         request.Content = method == "POST" ? new StringContent("{}") : null;
@@ -44,7 +44,7 @@ public sealed class TraceTests(SharedBank shared, TestDatabase database) : IClas
     [InlineData("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01")]
     [InlineData("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
     [InlineData("00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01")]
-    public async Task Without_a_trace_of_its_client_an_answer_has_one_of_its_own(string? traceParent)
+    public async Task Without_a_valid_traceparent_an_answer_starts_its_own_trace(string? traceParent)
     {
         var replies = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => bank.GetAsync("/api/get_one_account?account_id=77", traceParent)));
 
@@ -55,9 +55,9 @@ public sealed class TraceTests(SharedBank shared, TestDatabase database) : IClas
         }
     }
 
-    // ASP.NET starts no activity where nobody logs or collects.
+    // ASP.NET starts no activity if nothing logs or collects it.
     [Fact]
-    public async Task Answers_name_their_traces_where_nothing_is_logged()
+    public async Task Answers_name_their_traces_even_if_nothing_is_logged()
     {
         await using var app = new BankingApp(database, null, ("Logging:LogLevel:Default", "None"), ("Logging:LogLevel:Microsoft.AspNetCore", "None"));
 
@@ -73,7 +73,7 @@ public sealed class TraceTests(SharedBank shared, TestDatabase database) : IClas
     }
 
     [Fact]
-    public async Task A_fault_of_ours_is_logged_under_the_id_that_its_answer_asks_to_quote()
+    public async Task A_fault_of_the_service_is_logged_with_the_trace_id_of_its_answer()
     {
         await using var app = new BankingApp(database);
         var account = await app.OpenAsync();

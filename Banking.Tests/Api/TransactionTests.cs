@@ -7,7 +7,7 @@ public sealed class TransactionTests(SharedBank shared) : IClassFixture<SharedBa
     private readonly BankingApp bank = shared.App;
 
     [Fact]
-    public async Task A_transaction_is_shown_as_it_was_answered_whatever_happens_later()
+    public async Task A_transaction_is_shown_unchanged_after_later_postings()
     {
         var (from, to) = (await bank.OpenAsync("10"), await bank.OpenAsync());
         var posted = await bank.TransferAsync(from, to, "1");
@@ -23,7 +23,7 @@ public sealed class TransactionTests(SharedBank shared) : IClassFixture<SharedBa
     }
 
     [Fact]
-    public async Task The_transaction_of_an_initial_deposit_is_found_by_its_entry()
+    public async Task The_transaction_of_an_initial_deposit_can_be_read()
     {
         var account = await bank.OpenAsync("12.34", "EUR");
         var entry = (await bank.HistoryAsync(account)).Single();

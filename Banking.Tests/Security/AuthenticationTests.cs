@@ -286,21 +286,21 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
         + "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234";
 
-    private const string NotSigned = "The token is not signed with a key that this service trusts.";
-    private const string Unnamed = "The token names no caller. Its client_id, azp or sub, whichever comes first, must have 1 to 255 printable ASCII characters and must not be 'anonymous'.";
-    private const string Unreadable = "The token can't be read.";
+    private const string NotSigned = "The token is not signed with a key that this service trusts. Get a new one from its issuer.";
+    private const string Unnamed = "The token names no valid caller. Get a token whose client_id (or azp, or sub) has 1 to 255 printable ASCII characters and is not 'anonymous'.";
+    private const string Unreadable = "The token can't be read. Send a signed JWT.";
 
     private static readonly Dictionary<string, (Func<GuardedBank, string> Make, string Reason)> BadTokens = new()
     {
-        ["expired"] = (With("exp", Token.At(-60)), "The token has expired."),
-        ["not yet valid"] = (With("nbf", Token.At(3600), "exp", Token.At(7200)), "The token is not valid yet."),
-        ["never expiring"] = (Without("exp"), "The token never expires; this service takes only tokens that do."),
-        ["expiring before it is valid"] = (With("nbf", Token.At(7200), "exp", Token.At(3600)), "The token expires before it is valid."),
-        ["for another audience"] = (With("aud", "another"), "The token is for another audience."),
-        ["for a part of the audience"] = (With("aud", "core"), "The token is for another audience."),
-        ["for no audience"] = (Without("aud"), "The token is for another audience."),
-        ["of another issuer"] = (With("iss", $"{GuardedBank.Issuer}/"), "This service does not trust the token's issuer."),
-        ["of no issuer"] = (Without("iss"), "This service does not trust the token's issuer."),
+        ["expired"] = (With("exp", Token.At(-60)), "The token has expired. Get a new one."),
+        ["not yet valid"] = (With("nbf", Token.At(3600), "exp", Token.At(7200)), "The token is not valid yet. Use it later."),
+        ["never expiring"] = (Without("exp"), "The token never expires. Get one that expires."),
+        ["expiring before it is valid"] = (With("nbf", Token.At(7200), "exp", Token.At(3600)), "The token expires before it becomes valid. Get a new one."),
+        ["for another audience"] = (With("aud", "another"), "The token is for another audience. Get one for this service."),
+        ["for a part of the audience"] = (With("aud", "core"), "The token is for another audience. Get one for this service."),
+        ["for no audience"] = (Without("aud"), "The token is for another audience. Get one for this service."),
+        ["of another issuer"] = (With("iss", $"{GuardedBank.Issuer}/"), "This service does not trust the token's issuer. Get a token from an issuer that it trusts."),
+        ["of no issuer"] = (Without("iss"), "This service does not trust the token's issuer. Get a token from an issuer that it trusts."),
         ["signed with another key"] = (_ => Good().Signed(new SymmetricSecurityKey(new byte[32])), NotSigned),
         ["not signed"] = (_ => Good().Unsigned(), NotSigned),
         ["without its signature"] = (guarded => Parts(Good().Signed(guarded.Keys[0]), 2), NotSigned),

@@ -34,7 +34,7 @@ public sealed class IssuerTests(TestDatabase database)
         {
             var refused = await HeadAsync(bank, issuer, key);
             refused.ShouldBeProblem(401, "unauthorized");
-            refused["detail"].Should().Be("The token is not signed with a key that this service trusts.");
+            refused["detail"].Should().Be("The token is not signed with a key that this service trusts. Get a new one from its issuer.");
         }
 
         bank.Complaints.Should().BeEmpty();

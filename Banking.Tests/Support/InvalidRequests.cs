@@ -5,13 +5,13 @@ using System.Text;
 
 namespace Banking.Tests;
 
-/// <summary>A request that no client should send, and what it is told.</summary>
+/// <summary>An invalid request and the answer that it must get.</summary>
 internal sealed record InvalidRequest(string Name, Func<BankingApp, Task<Reply>> SendAsync, int Status, string Code, params string[] Fields)
 {
     public static InvalidRequest In(string name, Func<BankingApp, Task<Reply>> send, params string[] fields) => new(name, send, 400, "validation_failed", fields);
 }
 
-/// <summary>Every kind of mistake in a request, in every place where it can be made. The accounts are those of <see cref="UntouchedBook"/>.</summary>
+/// <summary>Every kind of mistake in every part of a request. The accounts are those of <see cref="UntouchedBook"/>.</summary>
 internal static class InvalidRequests
 {
     private const string Json = "application/json";
@@ -71,10 +71,10 @@ internal static class InvalidRequests
 
     private static readonly string[] Required = ["owner_name", "account_id", "from_account_id", "to_account_id", "amount", "reason"];
 
-    /// <summary>Members that other calls require.</summary>
+    /// <summary>Members that are optional in these calls and required in others.</summary>
     private static readonly Dictionary<string, string[]> Optional = new() { ["change_account"] = ["owner_name", "reason"] };
 
-    /// <summary>Members of which a call requires one at least.</summary>
+    /// <summary>Members of which a call requires at least one.</summary>
     private static readonly Dictionary<string, string[]> EitherOf = new() { ["change_account"] = ["owner_name", "overdraft_limit"] };
 
     private static readonly string[] NoMoney =
@@ -127,7 +127,7 @@ internal static class InvalidRequests
 
     public static IEnumerable<string> PostingCalls => Calls.Keys;
 
-    /// <summary>A good body of the call, but for the one member that is set to another JSON text, added, or left out.</summary>
+    /// <summary>A valid body of the call, except for one member that is set to another JSON text, added or left out.</summary>
     public static string Body(string call, string? member = null, string? value = null)
     {
         var members = new Dictionary<string, string>(Calls[call]);
@@ -201,7 +201,7 @@ internal static class InvalidRequests
             yield return new($"{call} as {type ?? "nothing"}", Post(call, Encoding.UTF8.GetBytes(good), type), 415, "unsupported_media_type");
         }
 
-        // Announced is enough: who goes on sending a body that was refused may lose the answer.
+        // The Content-Length alone is enough. A client that keeps sending a refused body may lose the answer.
         yield return new($"{call} of over 1 MiB", bank => SendRawAsync(bank, call, "Accept: */*", length: (1024 * 1024) + 1), 413, "payload_too_large");
     }
 
@@ -364,7 +364,7 @@ internal static class InvalidRequests
         return bank.SendAsync(request);
     };
 
-    /// <summary>Sends what .NET's own client would not.</summary>
+    /// <summary>Sends requests that .NET's HttpClient refuses to send.</summary>
     private static async Task<Reply> SendRawAsync(BankingApp bank, string call, string header, int? length = null)
     {
         var body = Body(call);

@@ -8,7 +8,7 @@ public sealed class AccountEventsTests(SharedBank shared) : IClassFixture<Shared
     private readonly BankingApp bank = shared.App;
 
     [Fact]
-    public async Task Events_are_shown_newest_first_with_who_asked_and_why_and_what_was_left_behind()
+    public async Task Events_are_listed_newest_first_with_the_caller_the_reason_and_the_account_after_it()
     {
         var opened = await bank.PostAsync(
             "/api/create_account", new { owner_name = "Someone", currency = "KWD", initial_deposit = "10", overdraft_limit = "7.5" });
@@ -81,7 +81,7 @@ public sealed class AccountEventsTests(SharedBank shared) : IClassFixture<Shared
     }
 
     [Fact]
-    public async Task A_page_has_50_events_where_no_limit_is_given()
+    public async Task A_page_has_50_events_by_default()
     {
         var account = await bank.OpenAsync();
         await Task.WhenAll(Enumerable.Range(1, 50).Select(number => bank.ChangeAsync(account, overdraftLimit: $"{number}")));

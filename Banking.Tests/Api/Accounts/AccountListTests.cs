@@ -13,7 +13,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
     private readonly BankingApp bank = own.App;
 
     [Fact]
-    public async Task Customers_accounts_are_listed_by_id_as_each_is_shown_alone()
+    public async Task Customers_accounts_are_listed_by_id_and_look_as_in_get_one_account()
     {
         var (account, closed) = (await bank.OpenAsync("10", "EUR", "5"), await bank.OpenAsync());
         (await bank.CloseAsync(closed)).ShouldBeOk();
@@ -43,7 +43,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
     [InlineData("reference=REFERENCE&status=closed")]
     [InlineData("reference=reference-nobody-has")]
     [InlineData("currency=ISK&status=closed")]
-    public async Task A_filter_lets_pass_what_has_all_that_it_names(string filter, params int[] expected)
+    public async Task Filters_are_combined(string filter, params int[] expected)
     {
         var reference = $"Réf 🦊 & {Guid.NewGuid()}";
         long[] accounts =
@@ -60,13 +60,13 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         {
             var (found, _) = await ListAsync(bank, $"{query}&limit={limit}");
 
-            // Other runs of this test have accounts before these.
+            // Other runs of this test opened accounts with smaller ids.
             found.Where(id => id >= accounts[0]).Should().Equal(expected.Select(place => accounts[place]));
         }
     }
 
     [Fact]
-    public async Task A_currency_that_nobody_has_an_account_in_lists_none() =>
+    public async Task A_currency_without_accounts_lists_none() =>
         (await bank.GetAsync("/api/list_accounts?currency=ZZZ")).Text.Should().Be("""{"accounts":[],"next_cursor":null}""");
 
     [Theory]
@@ -91,7 +91,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
     }
 
     [Fact]
-    public async Task A_page_has_50_accounts_where_no_limit_is_given()
+    public async Task A_page_has_50_accounts_by_default()
     {
         var reference = Guid.NewGuid().ToString();
         await Task.WhenAll(Enumerable.Range(0, 51).Select(_ => OpenAsync("USD", reference)));
@@ -103,7 +103,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
     }
 
     [Fact]
-    public async Task A_filter_that_few_pass_makes_pages_short_and_their_cursors_find_all()
+    public async Task A_rare_filter_gets_short_pages_whose_cursors_lead_to_all_accounts()
     {
         await using var app = new BankingApp(database);
         await InsertAsync(app, 3 * LookedAt + 10);
@@ -114,7 +114,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         IdsOf(first).Should().Equal(frozen[..3]);
         var second = await app.GetAsync($"/api/list_accounts?status=frozen&limit=10&cursor={first["next_cursor"]}");
         IdsOf(second).Should().BeEmpty();
-        second["next_cursor"].Should().Be($"{10_000 + (2 * LookedAt) - 1}", "it has looked at so many accounts and goes on there");
+        second["next_cursor"].Should().Be($"{10_000 + (2 * LookedAt) - 1}", "a page reads at most so many accounts, and the next one goes on from there");
 
         foreach (var filter in new[] { "status=frozen", "status=frozen&currency=USD", "status=frozen&reference=bulk" })
         {
@@ -128,11 +128,11 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         (await ListAsync(app, "limit=500&reference=bulk")).Ids.Should().HaveCount((3 * LookedAt) + 10).And.OnlyHaveUniqueItems();
     }
 
-    // As LedgerTests does for the calls of postings: what was prepared on empty tables has to suit large ones.
+    // Statements prepared on empty tables must also suit large ones. LedgerTests checks this for postings.
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Accounts_and_events_that_grew_under_prepared_statements_are_still_read_by_their_indexes(bool analysed)
+    public async Task Statements_prepared_on_empty_tables_use_the_indexes_of_large_ones(bool analysed)
     {
         const int Rows = 30_000;
         const string ScannedSql = "SELECT sum(seq_tup_read)::bigint FROM pg_stat_all_tables WHERE schemaname = @book AND relname IN ('account', 'account_log');";
@@ -164,9 +164,9 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         await app.ReportStatisticsAsync();
         var (scannedAfter, walkedAfter) = await CountAsync();
         (scannedAfter - scanned).Should().BeLessThan(Rows, "not one call scans a table");
-        (walkedAfter - walked).Should().BeLessThan(50 * 2_000, "a reference and an account's events are found, not looked for");
+        (walkedAfter - walked).Should().BeLessThan(50 * 2_000, "indexes find a reference and an account's events");
 
-        // By a reference or an account, whose rows are few: everything else may look at 5,000 accounts.
+        // These filters match few rows. Every other filter may read 5,000 accounts.
         async Task ReadAsync(int times)
         {
             for (var time = 0; time < times; time++)
@@ -184,7 +184,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
             await app.Book.ScalarAsync<long>(WalkedSql, new { book = app.Book.Schema }));
     }
 
-    /// <summary>Opens that many accounts from 10,000 on, with their events, faster than the service could.</summary>
+    /// <summary>Inserts accounts from id 10,000 on, with their events, faster than the service could open them.</summary>
     private static Task InsertAsync(BankingApp app, int accounts) => app.Book.ExecuteAsync(
         """
         SET session_replication_role = replica; -- skips the foreign keys' look-ups, which these rows satisfy
@@ -206,7 +206,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         """,
         new { accounts });
 
-    /// <summary>All accounts of the list, read page by page, and how many pages these were.</summary>
+    /// <summary>Reads all pages of the list.</summary>
     private static async Task<(IReadOnlyList<long> Ids, int Pages)> ListAsync(BankingApp app, string query)
     {
         var (ids, pages) = (new List<long>(), 0);

@@ -3,7 +3,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A book of its own, for tests that look at all of it.</summary>
+/// <summary>A book of its own, for tests that compare the whole book.</summary>
 public sealed class OwnBank(TestDatabase database) : IAsyncDisposable
 {
     public BankingApp App { get; } = new(database);
@@ -36,7 +36,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
     [InlineData("close_account", "debits_blocked", 409, "account_frozen")]
     [InlineData("close_account", "frozen", 409, "account_frozen")]
     [InlineData("close_account", "closed", 409, "account_closed")]
-    public async Task A_refusal_writes_nothing_and_does_not_use_its_key_up(string call, string state, int status, string code)
+    public async Task A_refusal_writes_nothing_and_does_not_consume_its_key(string call, string state, int status, string code)
     {
         var (account, other, key) = (await OpenAsync(state), await bank.OpenAsync(), NewKey());
         var before = await ContentAsync();
@@ -52,7 +52,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
     [InlineData("freeze_account")]
     [InlineData("unfreeze_account")]
     [InlineData("close_account")]
-    public async Task A_request_sent_again_gets_the_first_answer_whatever_happened_since(string call)
+    public async Task A_retry_gets_the_first_answer_even_after_later_changes(string call)
     {
         var (account, key) = (await OpenAsync(call == "unfreeze_account" ? "frozen" : "active"), NewKey());
         var first = await bank.PostAsync($"/api/{call}", BodyOf(call, account), key);
@@ -106,7 +106,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
     }
 
     [Fact]
-    public async Task A_key_stands_for_one_call()
+    public async Task A_key_of_one_call_is_refused_by_every_other()
     {
         var (account, other) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"));
         var (posting, freeze, opening, unfreeze) = (NewKey(), NewKey(), NewKey(), NewKey());
@@ -136,7 +136,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
     }
 
     [Fact]
-    public async Task An_amount_in_another_form_and_a_member_that_is_null_make_no_other_request()
+    public async Task An_amount_in_another_form_and_a_null_member_are_the_same_request()
     {
         var (account, key) = (await bank.OpenAsync(), NewKey());
         var first = await bank.PostAsync("/api/change_account", $$"""{"account_id":{{account}},"overdraft_limit":"50"}""", key);
@@ -161,7 +161,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
     }
 
     [Fact]
-    public async Task Operations_on_one_account_in_one_batch_each_see_what_those_before_left()
+    public async Task Operations_in_one_batch_see_the_results_of_earlier_ones()
     {
         await using var app = new BankingApp(database);
         var account = await app.OpenAsync();
@@ -169,7 +169,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
         var sent = new List<Task<Reply>> { app.DepositAsync(account, "1") };
         await head.BlocksAsync();
 
-        // Each is in the queue before the next one is sent.
+        // Each request is in the queue before the next one is sent.
         Func<Task<Reply>>[] batch =
         [
             () => app.WithdrawAsync(account, "51"),                          // the limit is not raised yet
@@ -218,7 +218,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
     }
 
     [Fact]
-    public async Task A_batch_may_raise_a_limit_and_use_it_and_one_may_bring_money_in_and_lower_the_limit()
+    public async Task One_batch_can_raise_a_limit_and_use_it_or_pay_money_in_and_lower_the_limit()
     {
         await using var app = new BankingApp(database);
         var (raised, lowered) = (await app.OpenAsync(), await app.OpenAsync(overdraftLimit: "50"));
@@ -244,12 +244,12 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
         (await Task.WhenAll(sent)).Select(reply => (int)reply.Status).Should().Equal(201, 200, 201, 201, 200);
         (await app.AccountAsync(raised))["available"].Should().Be("0.00");
         (await app.AccountAsync(lowered))["available"].Should().Be("0.00");
-        app.Complaints.Should().BeEmpty("the batch is written as it was decided");
+        app.Complaints.Should().BeEmpty("the database accepts the batch as it was decided");
         (await app.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
     [Fact]
-    public async Task One_key_twice_in_one_batch_is_done_once()
+    public async Task The_same_key_twice_in_one_batch_is_applied_once()
     {
         await using var app = new BankingApp(database);
         var account = await app.OpenAsync();
@@ -267,7 +267,7 @@ public sealed class AccountManagementTests(OwnBank own, TestDatabase database) :
         (await app.Book.ScalarAsync<long>("SELECT count(*) FROM account_log WHERE type = 'frozen';")).Should().Be(1);
     }
 
-    /// <summary>An account in a state of which the test's name tells.</summary>
+    /// <summary>Opens an account and brings it into the given state.</summary>
     private async Task<long> OpenAsync(string state)
     {
         if (state is "unknown" or "settlement")

@@ -8,7 +8,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
     private readonly BankingApp bank = shared.App;
 
     [Fact]
-    public async Task An_account_is_opened_empty_and_in_dollars_where_only_its_owner_is_given()
+    public async Task With_only_an_owner_an_account_is_opened_empty_and_in_dollars()
     {
         var reply = await OpenAsync("Ada Lovelace");
 
@@ -32,7 +32,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
     }
 
     [Fact]
-    public async Task An_account_is_read_at_its_location_as_it_was_answered()
+    public async Task The_location_of_a_new_account_shows_it()
     {
         var reply = await bank.PostAsync(
             "/api/create_account", new { owner_name = "Ada", currency = "EUR", initial_deposit = "10.50", overdraft_limit = 7 });
@@ -55,7 +55,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
     [InlineData("O'Brien; DROP TABLE account; -- \"\\ <b>&amp;\u2028\t")]
     [InlineData("e\u0301")]
     [InlineData("x")]
-    public async Task An_owner_keeps_the_name_that_was_given(string name)
+    public async Task An_owner_name_is_stored_unchanged(string name)
     {
         var reply = await OpenAsync(name);
 
@@ -69,7 +69,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
     [InlineData("a")]
     [InlineData("ü")]
     [InlineData("🦊")]
-    public async Task A_name_has_at_most_200_characters_however_many_bytes_they_take(string character)
+    public async Task A_name_has_at_most_200_characters_of_any_size(string character)
     {
         var longest = string.Concat(Enumerable.Repeat(character, 200));
 
@@ -141,7 +141,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
         (await bank.GetAsync($"/api/get_one_account?account_id={accountId}")).ShouldBeProblem(404, "account_not_found");
 
     [Fact]
-    public async Task Accounts_opened_at_once_are_all_different()
+    public async Task Accounts_opened_at_once_get_different_ids()
     {
         var accounts = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => bank.OpenAsync("1")));
 
@@ -149,7 +149,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
     }
 
     [Fact]
-    public async Task Accounts_asked_for_at_once_are_each_answered_with_their_own()
+    public async Task Concurrent_reads_each_get_their_own_account()
     {
         var account = await bank.OpenAsync("1");
         var other = await bank.OpenAsync("2");
@@ -173,7 +173,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
     }
 
     [Fact]
-    public async Task Whoever_has_an_answer_reads_the_balance_and_the_transaction_that_it_tells()
+    public async Task A_client_with_an_answer_can_read_its_balance_and_its_transaction_at_once()
     {
         await Task.WhenAll(Enumerable.Range(0, 20).Select(async _ =>
         {

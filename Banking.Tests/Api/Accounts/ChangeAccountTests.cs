@@ -10,7 +10,7 @@ public sealed class ChangeAccountTests(SharedBank shared) : IClassFixture<Shared
     [InlineData("Zoë Müller 🦊", null)]
     [InlineData(null, "20.5")]
     [InlineData("Ada", "0")]
-    public async Task What_is_given_changes_and_the_rest_stays(string? ownerName, string? overdraftLimit)
+    public async Task Given_members_change_and_the_others_stay(string? ownerName, string? overdraftLimit)
     {
         var opened = await bank.PostAsync("/api/create_account", new
         {
@@ -48,7 +48,7 @@ public sealed class ChangeAccountTests(SharedBank shared) : IClassFixture<Shared
     }
 
     [Fact]
-    public async Task A_limit_may_fall_to_what_is_used_of_it_and_not_a_cent_below()
+    public async Task A_limit_can_fall_to_the_overdraft_in_use_and_not_a_cent_below()
     {
         var account = await bank.OpenAsync(overdraftLimit: "100");
         (await bank.WithdrawAsync(account, "30")).ShouldBeCreated();
@@ -58,7 +58,7 @@ public sealed class ChangeAccountTests(SharedBank shared) : IClassFixture<Shared
         (await bank.WithdrawAsync(account, "0.01")).ShouldBeProblem(422, "insufficient_funds");
         (await bank.ChangeAsync(account, overdraftLimit: "30.01")).ShouldBeOk();
         (await bank.WithdrawAsync(account, "0.01")).ShouldBeCreated();
-        (await bank.AccountAsync(account))["owner_name"].Should().Be("Someone", "a refusal changes nothing, the name neither");
+        (await bank.AccountAsync(account))["owner_name"].Should().Be("Someone", "a refusal changes nothing, not even the name");
     }
 
     [Theory]

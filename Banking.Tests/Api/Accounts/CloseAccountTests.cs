@@ -27,7 +27,7 @@ public sealed class CloseAccountTests(SharedBank shared, TestDatabase database) 
     }
 
     [Fact]
-    public async Task An_account_with_money_or_with_debt_is_closed_once_it_is_empty()
+    public async Task An_account_with_money_or_debt_can_be_closed_only_when_it_is_empty()
     {
         var account = await bank.OpenAsync("10", overdraftLimit: "5");
 
@@ -40,7 +40,7 @@ public sealed class CloseAccountTests(SharedBank shared, TestDatabase database) 
     }
 
     [Fact]
-    public async Task A_frozen_account_is_closed_once_it_is_active()
+    public async Task A_frozen_account_can_be_closed_only_after_it_is_unfrozen()
     {
         var account = await bank.OpenAsync();
         (await bank.FreezeAsync(account, "debits")).ShouldBeOk();
@@ -51,7 +51,7 @@ public sealed class CloseAccountTests(SharedBank shared, TestDatabase database) 
     }
 
     [Fact]
-    public async Task No_account_is_closed_with_money_that_came_at_the_same_moment()
+    public async Task A_concurrent_deposit_never_ends_up_in_a_closed_account()
     {
         await using var first = new BankingApp(database);
         await using var second = new BankingApp(database, first.Book.Schema);

@@ -15,7 +15,7 @@ public sealed class CurrencyTests(TestDatabase database)
         """;
 
     [Fact]
-    public async Task An_added_currency_is_in_use_within_a_second_and_on_instances_that_never_heard_of_it()
+    public async Task An_added_currency_can_be_used_within_a_second_on_every_instance()
     {
         await using var first = new BankingApp(database);
         await using var second = new BankingApp(database, first.Book.Schema);
@@ -32,7 +32,7 @@ public sealed class CurrencyTests(TestDatabase database)
         var account = opened.Id("account_id");
         (await first.DepositAsync(account, "0.125")).ShouldBeCreated();
 
-        // The second instance meets it in a batch, among requests that have nothing to do with it.
+        // The second instance first sees the currency in a batch with other requests.
         await using var head = await second.Book.HoldHeadAsync();
         var waits = second.DepositAsync(neighbour, "1");
         await head.BlocksAsync();
@@ -49,7 +49,7 @@ public sealed class CurrencyTests(TestDatabase database)
         replies.Select(reply => reply.Code).Where(code => code is not null and not "account_frozen").Should().Equal("currency_mismatch");
         (await second.BalanceAsync(neighbour)).Should().Be("13.00");
 
-        // The third one only reads.
+        // The third instance only reads.
         (await third.AccountAsync(account)).Text.Should().Be((await first.AccountAsync(account)).Text);
         (await third.HistoryAsync(account)).Should().NotBeEmpty();
         (await third.GetAsync($"/api/account_events?account_id={account}")).Body.GetProperty("events")[0].GetProperty("overdraft_limit_after").GetString().Should().Be("0.000");
@@ -61,7 +61,7 @@ public sealed class CurrencyTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task A_currency_without_its_settlement_account_is_not_in_use_yet()
+    public async Task A_currency_without_a_settlement_account_is_refused()
     {
         await using var bank = new BankingApp(database);
         await bank.Book.ExecuteAsync(CurrencySql);

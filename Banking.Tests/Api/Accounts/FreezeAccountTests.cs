@@ -45,7 +45,7 @@ public sealed class FreezeAccountTests(SharedBank shared) : IClassFixture<Shared
     [InlineData("all", "debits", 409)]
     [InlineData("debits", "debits", 409)]
     [InlineData("debits", "all", 200)]
-    public async Task A_freeze_may_be_widened_and_nothing_else(string first, string second, int status)
+    public async Task A_freeze_can_only_be_widened(string first, string second, int status)
     {
         var account = await bank.OpenAsync();
         var frozen = await bank.FreezeAsync(account, first);
@@ -65,7 +65,7 @@ public sealed class FreezeAccountTests(SharedBank shared) : IClassFixture<Shared
     }
 
     [Fact]
-    public async Task A_freeze_and_a_withdrawal_at_once_are_one_after_the_other()
+    public async Task A_concurrent_freeze_and_withdrawal_happen_one_after_the_other()
     {
         for (var round = 0; round < 20; round++)
         {

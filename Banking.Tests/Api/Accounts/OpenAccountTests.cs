@@ -2,13 +2,13 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What create_account takes beside a name and money, and what of an account is available.</summary>
+/// <summary>Reference and metadata of new accounts, and their available money.</summary>
 public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) : IClassFixture<SharedBank>
 {
     private readonly BankingApp bank = shared.App;
 
     [Fact]
-    public async Task A_reference_and_metadata_are_shown_as_they_were_given()
+    public async Task Reference_and_metadata_are_shown_unchanged()
     {
         var opened = await bank.PostAsync(
             "/api/create_account", """{"owner_name":"Someone","reference":"Ünit 🦊","metadata":{"zz":"1","b":"","a":"\"quoted\" ü"}}""");
@@ -22,7 +22,7 @@ public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) :
     }
 
     [Fact]
-    public async Task Without_them_both_are_null()
+    public async Task Missing_reference_and_metadata_are_null()
     {
         var opened = await bank.PostAsync("/api/create_account", """{"owner_name":"Someone"}""");
 
@@ -60,12 +60,12 @@ public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) :
     }
 
     [Fact]
-    public async Task A_reference_and_metadata_are_part_of_the_request()
+    public async Task A_key_with_another_reference_or_metadata_is_refused()
     {
         var key = Guid.NewGuid().ToString();
         var first = await bank.PostAsync("/api/create_account", """{"owner_name":"A","reference":"r","metadata":{"a":"1","b":"2"}}""", key);
 
-        // The order of its members means nothing, as in a posting's metadata.
+        // The order of members has no meaning.
         var again = await bank.PostAsync("/api/create_account", """{"metadata":{"b":"2","a":"1"},"owner_name":"A","reference":"r"}""", key);
 
         again.ShouldBeCreated(replayed: true);
@@ -88,7 +88,7 @@ public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) :
     [InlineData("10.5", "0", "10.50")]
     [InlineData("0", "20", "20.00")]
     [InlineData("10", "20", "30.00")]
-    public async Task Balance_and_overdraft_are_available_where_nothing_is_held(string deposit, string limit, string available)
+    public async Task Without_holds_balance_and_overdraft_are_available(string deposit, string limit, string available)
     {
         var account = await bank.OpenAsync(deposit, overdraftLimit: limit);
 
@@ -106,7 +106,7 @@ public sealed class OpenAccountTests(SharedBank shared, TestDatabase database) :
     }
 
     [Fact]
-    public async Task What_is_held_is_not_available_to_postings_or_to_a_lower_limit()
+    public async Task Held_money_is_available_neither_to_postings_nor_to_a_lower_limit()
     {
         await using var app = new BankingApp(database);
         var (account, other) = (await app.OpenAsync("100", overdraftLimit: "20"), await app.OpenAsync());

@@ -9,7 +9,7 @@ public sealed class UnfreezeAccountTests(SharedBank shared) : IClassFixture<Shar
     [Theory]
     [InlineData("debits")]
     [InlineData("all")]
-    public async Task An_account_is_active_again(string blocks)
+    public async Task An_unfrozen_account_is_active_and_takes_postings(string blocks)
     {
         var (account, other) = (await bank.OpenAsync("10"), await bank.OpenAsync("10"));
         var before = await bank.AccountAsync(account);
@@ -28,7 +28,7 @@ public sealed class UnfreezeAccountTests(SharedBank shared) : IClassFixture<Shar
     }
 
     [Fact]
-    public async Task An_account_may_be_frozen_and_unfrozen_again_and_again()
+    public async Task An_account_can_be_frozen_and_unfrozen_repeatedly()
     {
         var account = await bank.OpenAsync();
 
