@@ -13,7 +13,7 @@ public sealed class LedgerOptions
     [RegularExpression("^[a-z_][a-z0-9_]{0,62}$", ErrorMessage = "1 to 63 of a-z, 0-9 and _, and not begin with a digit")]
     public string Schema { get; init; } = "banking";
 
-    /// <summary>How many requests may wait for the ledger, and for a look-up of an account or a transaction; one more is refused as overloaded.</summary>
+    /// <summary>How many requests may wait for the ledger, and for each kind of look-up by id. One more is refused as overloaded. A batch counts by its postings.</summary>
     [Range(1, 1_000_000)]
     public int QueueLimit { get; init; } = 5_000;
 
@@ -41,10 +41,10 @@ public sealed class LedgerOptions
     public int ReadSeconds { get; init; } = 5;
 
     /// <summary>
-    /// How many database connections the reads of one instance use at most: two for look-ups of an account or a transaction, the
-    /// others for pages. The ledger and readiness have four of their own.
+    /// How many database connections the reads of one instance use at most: three for look-ups by id, the others for pages. The
+    /// ledger and readiness have four of their own.
     /// </summary>
-    [Range(3, 1_000)]
+    [Range(4, 1_000)]
     public int ReadConnections { get; init; } = 16;
 
     /// <summary>How many pages may be read or wait to be read; one more is refused as overloaded.</summary>

@@ -55,7 +55,7 @@ internal sealed class ValidationProblems : IProblemDetailsWriter
     public async ValueTask WriteAsync(ProblemDetailsContext context)
     {
         var answer = context.ProblemDetails is HttpValidationProblemDetails invalid
-            ? Problem.Invalid(invalid.Errors.ToDictionary(error => WireNameOf(error.Key, context.HttpContext), error => error.Value))
+            ? Problem.Invalid(invalid.Errors.Take(Mistakes.Most).ToDictionary(error => WireNameOf(error.Key, context.HttpContext), error => error.Value))
             : Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request);
         await answer.ExecuteAsync(context.HttpContext);
     }

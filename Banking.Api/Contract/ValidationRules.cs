@@ -2,6 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Banking.Data;
 
 namespace Banking.Api;
 
@@ -92,6 +93,13 @@ public sealed class KeyAttribute() : RegularExpressionAttribute("^[!-~]{1,255}$"
     public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters.";
 }
 
+/// <summary>How many items a list has.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class CountAttribute(int least, int most) : LengthAttribute(least, most)
+{
+    public override string FormatErrorMessage(string name) => $"must be a list of {MinimumLength} to {MaximumLength} objects.";
+}
+
 /// <summary>The amount is above zero.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class AboveZeroAttribute : ValidationAttribute
@@ -143,4 +151,15 @@ public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]
     public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
 
     public override string FormatErrorMessage(string name) => "must be a currency code of ISO 4217, such as EUR.";
+}
+
+/// <summary>The member belongs to postings of these types: it must be there in them, and in no others.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class MemberOfAttribute(params string[] types) : ValidationAttribute
+{
+    protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
+        ((BatchPosting)validationContext.ObjectInstance).Type is (PostingType.Deposit or PostingType.Withdrawal or PostingType.Transfer) and var type
+            && types.Contains(type) != value is not null
+            ? new(value is null ? $"is required of a {type}." : $"is no member of a {type}.")
+            : ValidationResult.Success;
 }

@@ -9,7 +9,8 @@ namespace Banking.Api;
 /// <summary>What happened to an account beside postings, what it left behind, by whom and why.</summary>
 public sealed record AccountEventResponse(
     [property: Description("The event's id: without gaps, in the order of the commits.")] long AccountEventId,
-    [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed),
+    [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed,
+            AccountEventType.HoldPlaced, AccountEventType.HoldReleased, AccountEventType.HoldExpired),
         Description("What happened.")] string Type,
     [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
         Description("The account's status right after the event.")] string StatusAfter,
@@ -17,7 +18,7 @@ public sealed record AccountEventResponse(
     [property: RegularExpression(Money.AnswerPattern), Description("What holds reserved right after the event.")] string HeldAfter,
     [property: RegularExpression(Money.AnswerPattern), Description("The overdraft limit right after the event.")] string OverdraftLimitAfter,
     [property: Description("The hold that the event is about; null where there is none.")] long? HoldId,
-    [property: RegularExpression(Money.AnswerPattern), Description("The amount of that hold; null where there is none.")] string? Amount,
+    [property: RegularExpression(Money.AnswerPattern), Description("What the event holds or makes free; null where it is about no hold.")] string? Amount,
     [property: Description("The last transaction before the event: this orders the two logs.")] long AfterTransactionId,
     [property: Description("The caller that asked for it.")] string ClientId,
     [property: Description("The caller's reason; null where it gave none.")] string? Reason,
@@ -54,7 +55,7 @@ internal static class AccountEventsEndpoints
             .WithName("account_events")
             .WithTags("Accounts")
             .WithSummary("List what happened to an account beside postings")
-            .WithDescription("Newest first: its opening, changes, freezes and closing, with who asked and why; page by page, with next_cursor.")
+            .WithDescription("Newest first: its opening, changes, freezes, holds and closing, with who asked and why; page by page, with next_cursor.")
             .Needs(Scope.AccountsRead)
             .Answers<AccountEventsResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 

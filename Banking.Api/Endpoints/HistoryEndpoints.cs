@@ -10,11 +10,14 @@ namespace Banking.Api;
 /// <summary>A transaction as one of its accounts sees it: a credit raises its balance, a debit lowers it.</summary>
 public sealed record EntryResponse(
     [property: Description("The transaction's id.")] long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("What the transaction is.")] string Type,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer, PostingType.Reversal), Description("What the transaction is.")] string Type,
     [property: OneOf("credit", "debit"), Description("A credit raises this account's balance, a debit lowers it.")] string Direction,
     [property: RegularExpression(Money.AnswerPattern), Description("The money that moved, in the account's currency.")] string Amount,
     [property: RegularExpression(Money.AnswerPattern), Description("This account's balance right after it.")] string BalanceAfter,
     [property: Description("The account on the other side.")] long CounterpartyAccountId,
+    [property: Description("The transaction that this one reverses, whole or in part; null where it is no reversal.")] long? ReversesTransactionId,
+    [property: Description("The transactions that reverse this one, in their order; none where nothing of it is reversed.")] IReadOnlyList<long> ReversedByTransactionIds,
+    [property: Description("The hold that this transaction captures; null where it captures none.")] long? HoldId,
     [property: Description("The client's own reference; null where it gave none.")] string? Reference,
     [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
     [property: Description("When it was posted, in UTC, to the microsecond.")] DateTime CreatedAt)
@@ -22,12 +25,12 @@ public sealed record EntryResponse(
     public static EntryResponse From(Entry entry, Currency currency) => new(
         entry.TransactionId, entry.Type, entry.Direction,
         Money.Format(entry.Amount, currency), Money.Format(entry.BalanceAfter, currency),
-        entry.CounterpartyAccountId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
+        entry.CounterpartyAccountId, entry.ReversesTransactionId, entry.ReversedBy, entry.HoldId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
 }
 
 /// <summary>A page of an account's entries, newest first. The next cursor asks for the page after it; null on the last one.</summary>
 [Example("""
-    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
+    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reverses_transaction_id":null,"reversed_by_transaction_ids":[],"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
     """)]
 public sealed record HistoryResponse(
     [property: Description("The account's id.")] long AccountId,

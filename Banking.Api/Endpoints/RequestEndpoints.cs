@@ -4,14 +4,15 @@ using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
 
-/// <summary>What a request made. The account is the one that it opened or changed, as it left it.</summary>
+/// <summary>What a request made. The account is the one that it opened or changed, the hold the one that it placed or ended, as it left them.</summary>
 [Example("""
-    {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"accounts":[]}
+    {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"accounts":[],"holds":[]}
     """)]
 public sealed record RequestResponse(
     [property: Description("The request's key.")] string IdempotencyKey,
     [property: Description("The transactions that it made.")] IReadOnlyList<TransactionResponse> Transactions,
-    [property: Description("The account that it opened or changed, as it left it; none for a posting.")] IReadOnlyList<AccountResponse> Accounts)
+    [property: Description("The account that it opened or changed, as it left it; none for a posting.")] IReadOnlyList<AccountResponse> Accounts,
+    [property: Description("The hold that it placed or ended, as it left it; none for other requests.")] IReadOnlyList<HoldResponse> Holds)
 {
     public static async ValueTask<RequestResponse> FromAsync(string idempotencyKey, CompletedRequest request, Currencies currencies)
     {
@@ -21,7 +22,10 @@ public sealed record RequestResponse(
             transactions.Add(await TransactionResponse.FromAsync(transaction, currencies));
         }
 
-        return new(idempotencyKey, transactions, request.Account is null ? [] : [await AccountResponse.FromAsync(request.Account, currencies)]);
+        return new(
+            idempotencyKey, transactions,
+            request.Account is null ? [] : [await AccountResponse.FromAsync(request.Account, currencies)],
+            request.Hold is null ? [] : [await HoldResponse.FromAsync(request.Hold, currencies)]);
     }
 }
 

@@ -3,6 +3,9 @@ namespace Banking.Data;
 /// <summary>What sort of answer a refusal is.</summary>
 public enum RefusalKind
 {
+    /// <summary>What the request says makes no sense.</summary>
+    Invalid,
+
     /// <summary>Nothing has this id.</summary>
     NotFound,
 
@@ -30,11 +33,17 @@ public sealed class MeaningAttribute(RefusalKind kind, string title, int retryAf
 /// <summary>Why something is not done. The member's name in snake_case is the code that clients see.</summary>
 public enum Refusal
 {
+    [Meaning(RefusalKind.Invalid, "The request is invalid")]
+    ValidationFailed,
+
     [Meaning(RefusalKind.NotFound, "There is no such account")]
     AccountNotFound,
 
     [Meaning(RefusalKind.NotFound, "There is no such transaction")]
     TransactionNotFound,
+
+    [Meaning(RefusalKind.NotFound, "There is no such hold")]
+    HoldNotFound,
 
     [Meaning(RefusalKind.NotFound, "No request was done with this key")]
     RequestNotFound,
@@ -54,6 +63,15 @@ public enum Refusal
     [Meaning(RefusalKind.Conflict, "The account has pending holds")]
     AccountHasHolds,
 
+    [Meaning(RefusalKind.Conflict, "The hold is not pending")]
+    HoldNotPending,
+
+    [Meaning(RefusalKind.Conflict, "The transaction is reversed in full")]
+    AlreadyReversed,
+
+    [Meaning(RefusalKind.Conflict, "A reversal cannot be reversed")]
+    NotReversible,
+
     [Meaning(RefusalKind.BrokenRule, "The two accounts are the same")]
     SameAccount,
 
@@ -68,6 +86,12 @@ public enum Refusal
 
     [Meaning(RefusalKind.BrokenRule, "The balance would become too large")]
     BalanceLimitExceeded,
+
+    [Meaning(RefusalKind.BrokenRule, "The amount is more than the hold has left")]
+    CaptureAmountExceeded,
+
+    [Meaning(RefusalKind.BrokenRule, "The amount is more than is left to reverse")]
+    ReversalAmountExceeded,
 
     [Meaning(RefusalKind.BrokenRule, "The account already uses more than the new limit")]
     LimitBelowUse,
@@ -85,5 +109,8 @@ public enum Refusal
     DatabaseUnavailable,
 }
 
-/// <summary>Nothing was done. The detail is a sentence for the client; the field is the member of the request that breaks the rule, where it is one.</summary>
-public sealed record Refused(Refusal Refusal, string Detail, string? Field = null);
+/// <summary>
+/// Nothing was done. The detail is for the client: a sentence, or the rule that the field breaks (a member of the request). The index is
+/// that of the posting in an atomic batch.
+/// </summary>
+public sealed record Refused(Refusal Refusal, string Detail, string? Field = null, int? Index = null);

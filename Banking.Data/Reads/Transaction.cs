@@ -1,6 +1,6 @@
 namespace Banking.Data;
 
-/// <summary>A row of the log: a posting that was made. Metadata is JSON text.</summary>
+/// <summary>A row of the log: a posting that was made. It never changes; the last two members say what had been reversed of it when it was read. Metadata is JSON text.</summary>
 public sealed record Transaction(
     long TransactionId,
     string Type,
@@ -10,9 +10,13 @@ public sealed record Transaction(
     string Currency,
     decimal FromBalanceAfter,
     decimal ToBalanceAfter,
+    long? ReversesTransactionId,
+    long? HoldId,
     string? Reference,
     string? Metadata,
-    DateTime CreatedAt);
+    DateTime CreatedAt,
+    decimal ReversedAmount = 0,
+    long[]? ReversedBy = null);
 
 /// <summary>Reads single rows of the log.</summary>
 public sealed class Transactions(ReadDatabase database, LedgerOptions options)
@@ -26,14 +30,23 @@ public sealed class Transactions(ReadDatabase database, LedgerOptions options)
              , currency
              , from_balance_after
              , to_balance_after
+             , reverses_transaction_id
+             , hold_id
              , reference
              , metadata::text
              , created_at
+             , COALESCE((SELECT sum(reversal.amount)
+                           FROM transaction_log AS reversal
+                          WHERE reversal.reverses_transaction_id = log.transaction_id), 0) AS reversed_amount
+             , ARRAY(SELECT reversal.transaction_id
+                       FROM transaction_log AS reversal
+                      WHERE reversal.reverses_transaction_id = log.transaction_id
+                      ORDER BY reversal.transaction_id) AS reversed_by
         """;
 
     private const string GetSql = $"""
         SELECT {Columns}
-          FROM transaction_log
+          FROM transaction_log AS log
          WHERE transaction_id = ANY (@ids);
         """;
 
