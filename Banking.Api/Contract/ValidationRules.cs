@@ -2,7 +2,6 @@ using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Banking.Data;
 
 namespace Banking.Api;
 
@@ -157,9 +156,16 @@ public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class MemberOfAttribute(params string[] types) : ValidationAttribute
 {
+    // The framework shows a rule of an item the whole request. It asks MembersOfTheirTypes, and Mistakes asks here.
     protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
-        ((BatchPosting)validationContext.ObjectInstance).Type is (PostingType.Deposit or PostingType.Withdrawal or PostingType.Transfer) and var type
-            && types.Contains(type) != value is not null
+        validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != value is not null
             ? new(value is null ? $"is required of a {type}." : $"is no member of a {type}.")
             : ValidationResult.Success;
+}
+
+/// <summary>Each posting has the members of its type, and no others.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class MembersOfTheirTypesAttribute : ValidationAttribute
+{
+    public override bool IsValid(object? value) => value is not BatchPostings postings || postings.All(posting => posting.HasTheMembersOfItsType);
 }

@@ -19,7 +19,15 @@ public sealed record BatchPosting(
     [property: Id, MemberOf(PostingType.Transfer), Description("Of a transfer: the account that is paid.")] long? ToAccountId = null,
     [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to move, above zero, in the accounts' currency.")] decimal? Amount = null,
     [property: Text(0, 140), Description("The client's own reference, kept as given.")] string? Reference = null,
-    [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
+    [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null)
+{
+    internal bool HasTheMembersOfItsType => Type switch
+    {
+        PostingType.Deposit or PostingType.Withdrawal => (AccountId, FromAccountId, ToAccountId) is (not null, null, null),
+        PostingType.Transfer => (AccountId, FromAccountId, ToAccountId) is (null, not null, not null),
+        _ => true,
+    };
+}
 
 /// <summary>The postings of a batch. It takes no more than a batch may have: a body full of them makes no large list.</summary>
 public sealed class BatchPostings : Collection<BatchPosting>
@@ -43,7 +51,7 @@ public sealed class BatchPostings : Collection<BatchPosting>
     """)]
 public sealed record BatchRequest(
     [property: Needed, OneOf(BatchRequest.Atomic, BatchRequest.Independent), Description("`atomic`: all postings or none. `independent`: each has its own outcome.")] string? Mode,
-    [property: Needed, Count(1, BatchPostings.Most), Description("1 to 1000 postings. Each sees the balances that those before it left.")] BatchPostings? Postings,
+    [property: Needed, Count(1, BatchPostings.Most), MembersOfTheirTypes, Description("1 to 1000 postings. Each sees the balances that those before it left.")] BatchPostings? Postings,
     [property: Description("Whether only to decide: nothing is written, and the Idempotency-Key is not used. Left out, it is not.")] bool? DryRun = null)
 {
     public const string Atomic = "atomic";

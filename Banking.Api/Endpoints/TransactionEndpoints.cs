@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
@@ -47,10 +48,11 @@ public sealed record OneTransactionResponse : TransactionResponse
         ReversedByTransactionIds = transaction.ReversedBy!;
     }
 
-    [RegularExpression(Money.AnswerPattern), Description("How much of it is reversed so far.")]
+    // After the transaction's own members, which would come last.
+    [JsonPropertyOrder(1), RegularExpression(Money.AnswerPattern), Description("How much of it is reversed so far.")]
     public string ReversedAmount { get; }
 
-    [Description("The transactions that reverse it, in their order.")]
+    [JsonPropertyOrder(1), Description("The transactions that reverse it, in their order.")]
     public IReadOnlyList<long> ReversedByTransactionIds { get; }
 }
 

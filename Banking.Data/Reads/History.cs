@@ -4,6 +4,7 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>A posting as one of its two accounts sees it. Metadata is JSON text.</summary>
+[method: ExplicitConstructor] // as of Transaction
 public sealed record Entry(
     long TransactionId,
     string Type,

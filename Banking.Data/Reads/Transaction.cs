@@ -1,6 +1,9 @@
+using Dapper;
+
 namespace Banking.Data;
 
 /// <summary>A row of the log: a posting that was made. It never changes; the last two members say what had been reversed of it when it was read. Metadata is JSON text.</summary>
+[method: ExplicitConstructor] // Dapper does not find it by itself: Npgsql says of an array's column only that it is one
 public sealed record Transaction(
     long TransactionId,
     string Type,

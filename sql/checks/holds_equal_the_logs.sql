@@ -25,16 +25,16 @@ SELECT COALESCE(hold.hold_id, logged.hold_id) AS hold_id
                       WHERE hold_id IS NOT NULL) AS entry
               GROUP BY entry.hold_id) AS logged
     ON logged.hold_id = hold.hold_id
-  LEFT JOIN account_log AS placing
-    ON placing.account_event_id = hold.hold_id
-   AND placing.type = 'hold_placed'
+  LEFT JOIN account_log AS placed_event
+    ON placed_event.account_event_id = hold.hold_id
+   AND placed_event.type = 'hold_placed'
  WHERE hold.hold_id IS NULL
-    OR placing.account_event_id IS NULL
-    OR placing.account_id <> hold.account_id
-    OR placing.amount <> hold.amount
-    OR placing.hold_to_account_id IS DISTINCT FROM hold.to_account_id
-    OR placing.hold_expires_at <> hold.expires_at
-    OR placing.created_at <> hold.created_at
+    OR placed_event.account_event_id IS NULL
+    OR placed_event.account_id <> hold.account_id
+    OR placed_event.amount <> hold.amount
+    OR placed_event.hold_to_account_id IS DISTINCT FROM hold.to_account_id
+    OR placed_event.hold_expires_at <> hold.expires_at
+    OR placed_event.created_at <> hold.created_at
     OR logged.placed <> hold.amount
     OR logged.captured <> hold.captured_amount
     OR hold.status <> CASE WHEN logged.expired IS NOT NULL THEN 'expired'
