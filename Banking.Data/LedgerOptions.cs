@@ -12,7 +12,7 @@ public sealed class LedgerOptions
     [RegularExpression("^[a-z_][a-z0-9_]{0,62}$", ErrorMessage = "1 to 63 characters of a-z, 0-9 and _, the first not a digit")]
     public string Schema { get; init; } = "banking";
 
-    /// <summary>How many requests may wait for the ledger, and as many for each look-up (accounts, transactions). One more is refused as overloaded.</summary>
+    /// <summary>How many requests may wait for the ledger, and as many for each look-up (accounts, transactions, holds). One more is refused as overloaded. A batch counts by its postings.</summary>
     [Range(1, 1_000_000)]
     public int QueueLimit { get; init; } = 5_000;
 
@@ -40,10 +40,10 @@ public sealed class LedgerOptions
     public int ReadSeconds { get; init; } = 5;
 
     /// <summary>
-    /// How many database connections the reads of one instance may use: two for look-ups of accounts and transactions, the others for
-    /// pages. The ledger and readiness have up to four more.
+    /// How many database connections the reads of one instance may use: three for look-ups of accounts, transactions and
+    /// holds, the others for pages. The ledger and readiness have up to four more.
     /// </summary>
-    [Range(3, 1_000)]
+    [Range(4, 1_000)]
     public int ReadConnections { get; init; } = 16;
 
     /// <summary>How many pages may be read or wait at the same time. One more is refused as overloaded.</summary>

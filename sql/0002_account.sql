@@ -3,7 +3,7 @@
 -- Why    One row per account, with its current balance: a posting is decided from one row and never sums a log.
 --        A settlement account per currency stands for the world outside the book. A deposit comes from it, a withdrawal
 --        goes to it, so the balances of a currency always sum to zero. Its id is the currency's numeric code.
---        Customers' ids come from ledger_head (0005) and start at 1000.
+--        Customers' ids come from ledger_head (0006) and start at 1000.
 -- Locks  A new table that nobody uses yet: nothing waits.
 -- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE account;

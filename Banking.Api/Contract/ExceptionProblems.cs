@@ -1,6 +1,6 @@
-using System.Text.Json;
 using Banking.Data;
 using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Banking.Api;
 
@@ -47,20 +47,17 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
     private partial void LogFault(Exception exception, string method, string path, string traceId);
 }
 
-/// <summary>Writes the framework's problem documents, such as those of its validation, in the form of ours.</summary>
+/// <summary>Writes our problem documents where the framework would write its own. If its validation finds a mistake, the answer names all mistakes.</summary>
 internal sealed class ValidationProblems : IProblemDetailsWriter
 {
     public bool CanWrite(ProblemDetailsContext context) => true;
 
     public async ValueTask WriteAsync(ProblemDetailsContext context)
     {
-        var answer = context.ProblemDetails is HttpValidationProblemDetails invalid
-            ? Problem.Invalid(invalid.Errors.ToDictionary(error => WireNameOf(error.Key, context.HttpContext), error => error.Value))
-            : Problem.Of(context.HttpContext.Response.StatusCode, context.HttpContext.Request);
-        await answer.ExecuteAsync(context.HttpContext);
+        var (http, call) = (context.HttpContext, context.HttpContext.GetEndpoint()?.Metadata.GetMetadata<CallForm>());
+        var answer = context.ProblemDetails is HttpValidationProblemDetails && call is not null
+            ? new Mistakes(http.Request, call, http.Features.Get<IRequestBodyPipeFeature>() as BufferedBody).ToAnswer()
+            : Problem.Of(http.Response.StatusCode, http.Request);
+        await answer.ExecuteAsync(http);
     }
-
-    /// <summary>The name of a field as the client knows it. The framework uses the C# name.</summary>
-    private static string WireNameOf(string name, HttpContext context) =>
-        name == Idempotency.ParameterName && HttpMethods.IsPost(context.Request.Method) ? Idempotency.Header : JsonNamingPolicy.SnakeCaseLower.ConvertName(name);
 }

@@ -12,7 +12,7 @@ namespace Banking.Api;
 /// </summary>
 internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody? body)
 {
-    private const int Most = 50; // keeps the answer small, however many mistakes a body has
+    public const int Most = 50; // keeps the answer small, however many mistakes a body has
     private const int LongestName = 64;
     private const string Twice = "is given more than once. Send it once.";
     private const string NoObject = "must be a JSON object with the members of this call.";
@@ -100,8 +100,15 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
             json = json[Encoding.UTF8.Preamble.Length..]; // the framework skips it too
         }
 
+        WalkObject(json, type, within: "");
+    }
+
+    /// <summary>Walks an object of the body. <paramref name="within"/> is where it is, such as <c>postings[7].</c></summary>
+    private void WalkObject(ReadOnlySpan<byte> json, JsonTypeInfo type, string within)
+    {
+        var whole = within.Length == 0 ? "body" : within.TrimEnd('.');
         var reader = new Utf8JsonReader(json, new() { MaxDepth = type.Options.MaxDepth });
-        var (place, isWhole, seen, readable) = ("body", false, new HashSet<string>(), new Dictionary<string, byte[]>());
+        var (place, isWhole, seen, readable) = (whole, false, new HashSet<string>(), new Dictionary<string, byte[]>());
         try
         {
             reader.Read();
@@ -114,24 +121,27 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var (start, name) = ((int)reader.TokenStartIndex, NameOf(ref reader));
-                place = name ?? "body";
+                place = name is null ? whole : within + name;
+                reader.Read();
+                var value = (int)reader.TokenStartIndex;
                 reader.Skip();
-                place = "body";
+                var end = (int)reader.BytesConsumed;
+                place = whole;
                 if (name is null)
                 {
-                    Add("body", "has a member whose name is not valid Unicode text.");
+                    Add(whole, "has a member whose name is not valid Unicode text.");
                 }
-                else if (type.Properties.All(property => property.Name != name))
+                else if (type.Properties.FirstOrDefault(property => property.Name == name) is not { } property)
                 {
-                    AddUnknown(name, "member", type.Properties.Select(property => property.Name));
+                    AddUnknown(within + name, "member", type.Properties.Select(property => within + property.Name));
                 }
                 else if (!seen.Add(name))
                 {
-                    Add(name, Twice);
+                    Add(within + name, Twice);
                 }
-                else if (json[start..(int)reader.BytesConsumed].ToArray() is var member && IsReadable(member, type))
+                else if (ItemsOf(property) is { } items ? AreReadable(json[value..end], items, property, within + name) : IsReadable(json[start..end].ToArray(), type, within))
                 {
-                    readable.Add(name, member);
+                    readable.Add(name, json[start..end].ToArray());
                 }
 
                 if (errors?.Count >= Most)
@@ -148,18 +158,51 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
             Add(place, $"is not valid JSON or is nested too deeply. See line {malformed.LineNumber + 1}, byte {malformed.BytePositionInLine + 1}.");
         }
 
-        // Readable members are checked against their rules. A missing member is a mistake only if the whole body could be read.
+        // Readable members are checked against their rules. A missing member is a mistake only if the whole object could be read.
         var given = JsonSerializer.Deserialize(ObjectOf(readable.Values), type)!;
         foreach (var property in type.Properties.Where(property => seen.Contains(property.Name) ? readable.ContainsKey(property.Name) : isWhole))
         {
             var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true).Cast<ValidationAttribute>() ?? [];
             var counting = rules.Where(rule => rule is not NeededUnlessAttribute { Other: var other } || !seen.Contains(JsonNamingPolicy.SnakeCaseLower.ConvertName(other)));
-            AddBroken(property.Name, counting, property.Get!(given), new(given));
+            AddBroken(within + property.Name, counting, property.Get!(given), new(given));
         }
     }
 
-    /// <summary>Whether a member of the body can be read. If not, adds the mistake.</summary>
-    private bool IsReadable(byte[] member, JsonTypeInfo type)
+    /// <summary>Whether a list of objects can be read. Adds the mistakes of each item under its place in the list.</summary>
+    private bool AreReadable(ReadOnlySpan<byte> json, JsonTypeInfo items, JsonPropertyInfo property, string name)
+    {
+        var before = errors?.Count ?? 0;
+        var rule = property.AttributeProvider!.GetCustomAttributes(typeof(CountAttribute), inherit: true).Cast<CountAttribute>().Single();
+        var reader = new Utf8JsonReader(json, new() { MaxDepth = items.Options.MaxDepth });
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartArray)
+        {
+            Add(name, rule.FormatErrorMessage(name));
+            return false;
+        }
+
+        for (var i = 0; reader.Read() && reader.TokenType != JsonTokenType.EndArray; i++)
+        {
+            if (i == rule.MaximumLength)
+            {
+                Add(name, rule.FormatErrorMessage(name));
+                return false;
+            }
+
+            var start = (int)reader.TokenStartIndex;
+            reader.Skip();
+            WalkObject(json[start..(int)reader.BytesConsumed], items, $"{name}[{i}].");
+            if (errors?.Count >= Most)
+            {
+                return false;
+            }
+        }
+
+        return (errors?.Count ?? 0) == before;
+    }
+
+    /// <summary>Whether a member can be read. If not, adds the mistake.</summary>
+    private bool IsReadable(byte[] member, JsonTypeInfo type, string within)
     {
         try
         {
@@ -170,18 +213,22 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         {
             foreach (var (name, rule) in exception.Mistakes)
             {
-                Add($"{FieldOf(exception.Path)}.{name}", rule);
+                Add($"{within}{FieldOf(exception.Path)}.{name}", rule);
             }
         }
         catch (JsonException exception)
         {
             var field = FieldOf(exception.Path);
             var property = type.Properties.FirstOrDefault(property => property.Name == field.Split('.', '[')[0]);
-            Add(field, property is null ? NoObject : RuleOf(property));
+            Add(property is null ? field : within + field, property is null ? NoObject : RuleOf(property));
         }
 
         return false;
     }
+
+    /// <summary>The form of the items of a list of objects; null for any other member.</summary>
+    private static JsonTypeInfo? ItemsOf(JsonPropertyInfo property) =>
+        property.Options.GetTypeInfo(property.PropertyType) is { Kind: JsonTypeInfoKind.Enumerable, ElementType: { } item } ? property.Options.GetTypeInfo(item) : null;
 
     /// <summary>Adds the first rule that a value breaks, unless its field has a mistake already.</summary>
     private void AddBroken(string name, IEnumerable<ValidationAttribute> rules, object? value, ValidationContext context)
@@ -252,6 +299,8 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
     private static string RuleOf(JsonPropertyInfo property) =>
         property.PropertyType == typeof(decimal?) ? Money.Rule
         : property.PropertyType == typeof(long?) ? IdAttribute.Rule
+        : property.PropertyType == typeof(bool?) ? "must be true or false."
+        : property.PropertyType == typeof(DateTime?) ? InstantConverter.Rule
         : property.PropertyType == typeof(string) ? "must be a string of valid Unicode text."
         : new MetadataAttribute().FormatErrorMessage(property.Name);
 

@@ -17,10 +17,7 @@ public static partial class Money
         "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
 
     /// <summary>Formats an amount with its currency's number of decimals: 10.50, 150, 1.250.</summary>
-    public static string Format(decimal amount, Currency currency) =>
-        amount.ToString(DigitFormats[currency.MinorUnit], CultureInfo.InvariantCulture);
-
-    private static readonly string[] DigitFormats = ["F0", "F1", "F2", "F3", "F4"];
+    public static string Format(decimal amount, Currency currency) => currency.Format(amount);
 
     [GeneratedRegex(RequestPattern)]
     internal static partial Regex RequestRegex();

@@ -28,7 +28,8 @@ internal static class OpenApi
     private static readonly Dictionary<string, string> Tags = new()
     {
         ["Accounts"] = "Open, show, change, freeze and close accounts.",
-        ["Postings"] = "Move money: in, out, and from account to account.",
+        ["Postings"] = "Move money: in, out, and from account to account. Reverse it, or post many at once.",
+        ["Holds"] = "Reserve money now, and pay it later.",
         ["History"] = "Read what was posted.",
         ["Audit"] = "Prove that nothing was rewritten.",
     };

@@ -16,7 +16,9 @@ public sealed record Problem(
     [property: Description("The kind of problem, for programs. Handle the codes that you know, and every other code by its status.")] string Code,
     [property: Description("The id of this request in the service's log and traces. Quote it when you report a problem.")] string TraceId,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("What is wrong, by member, header or parameter.")]
-    IReadOnlyDictionary<string, string[]>? Errors = null)
+    IReadOnlyDictionary<string, string[]>? Errors = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("In an atomic batch: the index of the first posting that is refused. The first posting has index 0.")]
+    int? FailedIndex = null)
 {
     public const string ContentType = "application/problem+json";
 
@@ -26,7 +28,6 @@ public sealed record Problem(
     /// <summary>Every code of the service: those about HTTP and callers, then the refusals of the ledger and of reads.</summary>
     public static readonly IReadOnlyList<Kind> Kinds =
     [
-        new("validation_failed", 400, "The request is invalid"),
         new("unauthorized", 401, "The call needs a valid token"),
         new("insufficient_scope", 403, "The token lacks the scope that this call needs"),
         new("not_found", 404, "The path does not exist"),
@@ -48,8 +49,11 @@ public sealed record Problem(
 
     public static string CodeOf(Refusal refusal) => JsonNamingPolicy.SnakeCaseLower.ConvertName($"{refusal}");
 
-    public static ProblemResult Of(Refused refused) => Of(
-        CodeOf(refused.Refusal), refused.Detail, refused.Field is null ? null : new Dictionary<string, string[]> { [refused.Field] = [refused.Detail] });
+    public static ProblemResult Of(Refused refused)
+    {
+        var errors = refused.Field is null ? null : new Dictionary<string, string[]> { [refused.Field] = [refused.Detail] };
+        return refused.Refusal == Refusal.ValidationFailed ? Invalid(errors!) : new(KindOf(CodeOf(refused.Refusal)), refused.Detail, errors, refused.Index);
+    }
 
     public static ProblemResult Of(Refusal refusal, string detail) => Of(CodeOf(refusal), detail);
 
@@ -58,6 +62,7 @@ public sealed record Problem(
         var meaning = typeof(Refusal).GetField($"{refusal}")!.GetCustomAttribute<MeaningAttribute>()!;
         var status = meaning.Kind switch
         {
+            RefusalKind.Invalid => 400,
             RefusalKind.NotFound => 404,
             RefusalKind.Conflict => 409,
             RefusalKind.BrokenRule => 422,
@@ -90,7 +95,7 @@ public sealed record Problem(
 }
 
 /// <summary>Answers with a problem document, even if the client's Accept header asks for something else.</summary>
-public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDictionary<string, string[]>? errors) : IResult, IStatusCodeHttpResult
+public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDictionary<string, string[]>? errors, int? failedIndex = null) : IResult, IStatusCodeHttpResult
 {
     public int? StatusCode => kind.Status;
 
@@ -106,7 +111,8 @@ public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDic
             httpContext.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         }
 
-        var problem = new Problem(Problem.TypeOf(kind.Code), kind.Title, kind.Status, detail, kind.Code, Observability.TraceId, errors);
-        return httpContext.Response.WriteAsJsonAsync(problem, options: null, Problem.ContentType);
+        return httpContext.Response.WriteAsJsonAsync(ToProblem(), options: null, Problem.ContentType);
     }
+
+    public Problem ToProblem() => new(Problem.TypeOf(kind.Code), kind.Title, kind.Status, detail, kind.Code, Observability.TraceId, errors, failedIndex);
 }

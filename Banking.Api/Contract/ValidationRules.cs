@@ -92,6 +92,13 @@ public sealed class KeyAttribute() : RegularExpressionAttribute("^[!-~]{1,255}$"
     public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters, without spaces.";
 }
 
+/// <summary>The list must have a number of items.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class CountAttribute(int least, int most) : LengthAttribute(least, most)
+{
+    public override string FormatErrorMessage(string name) => $"must be a list of {MinimumLength} to {MaximumLength} objects.";
+}
+
 /// <summary>The amount must be above zero.</summary>
 [AttributeUsage(AttributeTargets.Property | AttributeTargets.Parameter)]
 public sealed class AboveZeroAttribute : ValidationAttribute
@@ -143,4 +150,22 @@ public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]
     public override bool IsValid(object? value) => value is not "" && base.IsValid(value);
 
     public override string FormatErrorMessage(string name) => "must be an ISO 4217 currency code such as EUR.";
+}
+
+/// <summary>The member belongs to postings of these types: it must be there in them, and in no others.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class MemberOfAttribute(params string[] types) : ValidationAttribute
+{
+    // The framework shows a rule of an item the whole request. It asks MembersOfTheirTypes, and Mistakes asks here.
+    protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
+        validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != value is not null
+            ? new(value is null ? $"is required of a {type}." : $"is no member of a {type}.")
+            : ValidationResult.Success;
+}
+
+/// <summary>Each posting has the members of its type, and no others.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class MembersOfTheirTypesAttribute : ValidationAttribute
+{
+    public override bool IsValid(object? value) => value is not BatchPostings postings || postings.All(posting => posting.HasTheMembersOfItsType);
 }

@@ -9,7 +9,8 @@ namespace Banking.Api;
 /// <summary>An event of an account that is not a posting: what happened, who asked for it and why, and the account right after it.</summary>
 public sealed record AccountEventResponse(
     [property: Description("The event's id. Ids have no gaps and follow the order of commits.")] long AccountEventId,
-    [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed),
+    [property: OneOf(AccountEventType.Opened, AccountEventType.Changed, AccountEventType.Frozen, AccountEventType.Unfrozen, AccountEventType.Closed,
+            AccountEventType.HoldPlaced, AccountEventType.HoldReleased, AccountEventType.HoldExpired),
         Description("What happened.")] string Type,
     [property: OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
         Description("The account's status right after the event.")] string StatusAfter,
@@ -17,7 +18,7 @@ public sealed record AccountEventResponse(
     [property: RegularExpression(Money.AnswerPattern), Description("The money that holds reserved right after the event.")] string HeldAfter,
     [property: RegularExpression(Money.AnswerPattern), Description("The overdraft limit right after the event.")] string OverdraftLimitAfter,
     [property: Description("The hold that the event is about, or null.")] long? HoldId,
-    [property: RegularExpression(Money.AnswerPattern), Description("The amount of that hold, or null.")] string? Amount,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that the event holds or releases, or null.")] string? Amount,
     [property: Description("The last transaction before the event. It shows the order of events and transactions.")] long AfterTransactionId,
     [property: Description("The caller who asked for it.")] string ClientId,
     [property: Description("The caller's reason, or null.")] string? Reason,
@@ -54,7 +55,7 @@ internal static class AccountEventsEndpoints
             .WithName("account_events")
             .WithTags("Accounts")
             .WithSummary("List an account's events")
-            .WithDescription("Lists everything that happened to an account except postings, newest first: its opening, changes, freezes and closing, with the caller and the reason.")
+            .WithDescription("Lists everything that happened to an account except postings, newest first: its opening, changes, freezes, holds and closing, with the caller and the reason.")
             .Needs(Scope.AccountsRead)
             .Answers<AccountEventsResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 

@@ -10,11 +10,14 @@ namespace Banking.Api;
 /// <summary>A transaction from the view of one of its two accounts.</summary>
 public sealed record EntryResponse(
     [property: Description("The transaction's id.")] long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("The kind of transaction.")] string Type,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer, PostingType.Reversal), Description("The kind of transaction.")] string Type,
     [property: OneOf("credit", "debit"), Description("`credit`: this account received the money. `debit`: it paid.")] string Direction,
     [property: RegularExpression(Money.AnswerPattern), Description("The money that moved.")] string Amount,
     [property: RegularExpression(Money.AnswerPattern), Description("This account's balance right after the transaction.")] string BalanceAfter,
     [property: Description("The account on the other side.")] long CounterpartyAccountId,
+    [property: Description("The transaction that this one reverses, in whole or in part, or null.")] long? ReversesTransactionId,
+    [property: Description("The transactions that reverse this one, oldest first. Empty if there are none.")] IReadOnlyList<long> ReversedByTransactionIds,
+    [property: Description("The hold that this transaction captures, or null.")] long? HoldId,
     [property: Description("Your own reference, or null.")] string? Reference,
     [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
     [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
@@ -22,12 +25,12 @@ public sealed record EntryResponse(
     public static EntryResponse From(Entry entry, Currency currency) => new(
         entry.TransactionId, entry.Type, entry.Direction,
         Money.Format(entry.Amount, currency), Money.Format(entry.BalanceAfter, currency),
-        entry.CounterpartyAccountId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
+        entry.CounterpartyAccountId, entry.ReversesTransactionId, entry.ReversedBy, entry.HoldId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
 }
 
 /// <summary>A page of an account's transactions, newest first.</summary>
 [Example("""
-    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
+    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reverses_transaction_id":null,"reversed_by_transaction_ids":[],"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
     """)]
 public sealed record HistoryResponse(
     [property: Description("The account's id.")] long AccountId,

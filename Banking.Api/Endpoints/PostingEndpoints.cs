@@ -89,11 +89,14 @@ internal static class PostingEndpoints
             Caller.RequestOf(context, idempotencyKey), PostingType.Transfer, request.FromAccountId, request.ToAccountId,
             request.Amount!.Value, request.Reference, Metadata.Write(request.Metadata)));
 
-    private static async Task<IResult> PostAsync(Ledger ledger, Currencies currencies, HttpContext context, Posting posting)
+    private static async Task<IResult> PostAsync(Ledger ledger, Currencies currencies, HttpContext context, Posting posting) =>
+        await AnswerAsync(context, currencies, await ledger.SubmitAsync(posting));
+
+    /// <summary>The answer of every call that makes one transaction.</summary>
+    public static Task<IResult> AnswerAsync(HttpContext context, Currencies currencies, Decision<Transaction> decision)
     {
-        var decision = await ledger.SubmitAsync(posting);
         context.Features.Get<RequestLine>()?.TransactionId = decision.Result?.TransactionId;
-        return await decision.ToAnswerAsync(
+        return decision.ToAnswerAsync(
             context, transaction => TransactionResponse.FromAsync(transaction, currencies),
             transaction => $"/api/get_one_transaction?transaction_id={transaction.TransactionId}");
     }

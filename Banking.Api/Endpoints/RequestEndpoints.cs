@@ -6,12 +6,13 @@ namespace Banking.Api;
 
 /// <summary>What a completed request did.</summary>
 [Example("""
-    {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"accounts":[]}
+    {"idempotency_key":"invoice-4711","transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"accounts":[],"holds":[]}
     """)]
 public sealed record RequestResponse(
     [property: Description("The request's Idempotency-Key.")] string IdempotencyKey,
     [property: Description("The transactions that the request posted.")] IReadOnlyList<TransactionResponse> Transactions,
-    [property: Description("The account that the request opened or changed, as it was right after the request. Empty for a posting.")] IReadOnlyList<AccountResponse> Accounts)
+    [property: Description("The account that the request opened or changed, as it was right after the request. Empty for a posting.")] IReadOnlyList<AccountResponse> Accounts,
+    [property: Description("The hold that the request placed or ended, as it was right after the request. Empty for other requests.")] IReadOnlyList<HoldResponse> Holds)
 {
     public static async ValueTask<RequestResponse> FromAsync(string idempotencyKey, CompletedRequest request, Currencies currencies)
     {
@@ -21,7 +22,10 @@ public sealed record RequestResponse(
             transactions.Add(await TransactionResponse.FromAsync(transaction, currencies));
         }
 
-        return new(idempotencyKey, transactions, request.Account is null ? [] : [await AccountResponse.FromAsync(request.Account, currencies)]);
+        return new(
+            idempotencyKey, transactions,
+            request.Account is null ? [] : [await AccountResponse.FromAsync(request.Account, currencies)],
+            request.Hold is null ? [] : [await HoldResponse.FromAsync(request.Hold, currencies)]);
     }
 }
 

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
@@ -7,17 +8,19 @@ namespace Banking.Api;
 
 /// <summary>A posted transaction. Its amounts are strings with the decimals of its currency.</summary>
 [Example("""
-    {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
+    {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
     """)]
-public sealed record TransactionResponse(
+public record TransactionResponse(
     [property: Description("The transaction's id. Ids have no gaps and follow the order of commits.")] long TransactionId,
-    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer), Description("The kind of transaction.")] string Type,
+    [property: OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer, PostingType.Reversal), Description("The kind of transaction.")] string Type,
     [property: Description("The account that paid. For a deposit: the settlement account of the currency.")] long FromAccountId,
     [property: Description("The account that received the money. For a withdrawal: the settlement account of the currency.")] long ToAccountId,
     [property: RegularExpression(Money.AnswerPattern), Description("The money that moved.")] string Amount,
     [property: Description("The currency of both accounts as an ISO 4217 code.")] string Currency,
     [property: RegularExpression(Money.AnswerPattern), Description("The balance of the account that paid, right after the transaction.")] string FromBalanceAfter,
     [property: RegularExpression(Money.AnswerPattern), Description("The balance of the account that received the money, right after the transaction.")] string ToBalanceAfter,
+    [property: Description("The transaction that this one reverses, in whole or in part, or null.")] long? ReversesTransactionId,
+    [property: Description("The hold that this transaction captures, or null.")] long? HoldId,
     [property: Description("Your own reference, or null.")] string? Reference,
     [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
     [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
@@ -29,7 +32,28 @@ public sealed record TransactionResponse(
         transaction.TransactionId, transaction.Type, transaction.FromAccountId, transaction.ToAccountId,
         Money.Format(transaction.Amount, currency), transaction.Currency,
         Money.Format(transaction.FromBalanceAfter, currency), Money.Format(transaction.ToBalanceAfter, currency),
-        transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
+        transaction.ReversesTransactionId, transaction.HoldId, transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
+}
+
+/// <summary>A transaction as it was made, and what was reversed of it since.</summary>
+[Example("""
+    {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","reversed_amount":"5.00","reversed_by_transaction_ids":[57]}
+    """)]
+public sealed record OneTransactionResponse : TransactionResponse
+{
+    public OneTransactionResponse(Transaction transaction, Currency currency)
+        : base(From(transaction, currency))
+    {
+        ReversedAmount = Money.Format(transaction.ReversedAmount, currency);
+        ReversedByTransactionIds = transaction.ReversedBy!;
+    }
+
+    // After the transaction's own members, which would come last.
+    [JsonPropertyOrder(1), RegularExpression(Money.AnswerPattern), Description("How much of it is reversed so far.")]
+    public string ReversedAmount { get; }
+
+    [JsonPropertyOrder(1), Description("The transactions that reverse it, in their order.")]
+    public IReadOnlyList<long> ReversedByTransactionIds { get; }
 }
 
 /// <summary>Shows one transaction.</summary>
@@ -42,7 +66,7 @@ internal static class TransactionEndpoints
             .WithSummary("Show a transaction")
             .WithDescription("Shows a transaction with both accounts and their balances right after it.")
             .Needs(Scope.TransactionsRead)
-            .Answers<TransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
+            .Answers<OneTransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> GetOneTransaction(
         [FromQuery(Name = "transaction_id"), Needed, Id, Description("The transaction's id."), Example("1")] long? transactionId,

@@ -24,6 +24,9 @@ internal static partial class Hosting
         services.AddSingleton<AccountList>();
         services.AddSingleton<AccountEvents>();
         services.AddSingleton<Transactions>();
+        services.AddSingleton<Holds>();
+        services.AddSingleton<HoldList>();
+        services.AddSingleton<HoldExpiry>();
         services.AddSingleton<Requests>();
         services.AddSingleton<History>();
         services.AddSingleton<AuditHeads>();
@@ -32,6 +35,8 @@ internal static partial class Hosting
         services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("look-up of accounts", provider.GetRequiredService<Accounts>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("look-up of transactions", provider.GetRequiredService<Transactions>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("look-up of holds", provider.GetRequiredService<Holds>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("expiry of holds", provider.GetRequiredService<HoldExpiry>().RunAsync));
         services.AddHostedService<CriticalLoops>();
     }
 

@@ -11,6 +11,9 @@ internal static class Scope
     public const string AccountsManage = "accounts:manage";
     public const string TransactionsRead = "transactions:read";
     public const string TransactionsWrite = "transactions:write";
+    public const string TransactionsReverse = "transactions:reverse";
+    public const string HoldsRead = "holds:read";
+    public const string HoldsWrite = "holds:write";
     public const string AuditRead = "audit:read";
 }
 
@@ -23,7 +26,7 @@ internal static class Caller
     public const string Anonymous = "anonymous";
 
     public const string Rule =
-        "The token names no valid caller. Get a token whose client_id (or azp, or sub) has 1 to 255 printable ASCII characters and is not 'anonymous'.";
+        "The token names no valid caller. Get a token whose client_id (or azp, or sub) has 1 to 255 printable ASCII characters and is neither 'anonymous' nor 'core-banking'.";
 
     public static string Of(HttpContext context) =>
         context.User.Identity is { IsAuthenticated: true } ? NameOf(context.User)! : Anonymous;
@@ -33,7 +36,7 @@ internal static class Caller
 
     /// <summary>Whether the token's name for its caller fits into the log (as all names of OAuth and OpenID Connect do) and is not <see cref="Anonymous"/>.</summary>
     public static bool IsNamed(ClaimsPrincipal user) =>
-        NameOf(user) is { Length: >= 1 and <= 255 } name && name.All(character => character is >= ' ' and <= '~') && name != Anonymous;
+        NameOf(user) is { Length: >= 1 and <= 255 } name && name.All(character => character is >= ' ' and <= '~') && name is not (Anonymous or RequestId.Service);
 
     private static string? NameOf(ClaimsPrincipal user) =>
         (user.FindFirst("client_id") ?? user.FindFirst("azp") ?? user.FindFirst("sub"))?.Value;

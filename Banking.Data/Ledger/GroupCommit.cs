@@ -4,17 +4,17 @@ using Microsoft.Extensions.Logging;
 namespace Banking.Data;
 
 /// <summary>
-/// Brings batches of requests to their answers: one write transaction for all, run again after a fault that passes, and one by
-/// one after a request that breaks it. An answer is given after the commit, never before.
+/// Answers batches of requests. One write transaction takes the whole batch. After a passing fault it runs again; where one request
+/// breaks it, each runs alone. An answer follows the commit, never precedes it.
 /// </summary>
 internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerOptions options, ILogger logger)
 {
-    private bool isFailing; // the database, so that those whose time passed in the queue are not tried for as long again
+    private bool isFailing; // the database: requests whose time passed in the queue get no further try
 
     /// <summary>The last transaction id that this instance has committed.</summary>
     public long LastTransactionId { get; private set; }
 
-    /// <summary>Answers every request of the batch, but for those that wait for a locked account: it returns these.</summary>
+    /// <summary>Answers the requests of the batch, and returns those that have to wait for a locked account.</summary>
     public async Task<IReadOnlyList<Pending>> RunAsync(List<Pending> batch, int attempt = 1)
     {
         for (; !isFailing || AnswerTheOverdue(batch); attempt++)
@@ -25,7 +25,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
                 var book = await transaction.RunAsync(batch, isFirstAttempt: attempt == 1);
                 isFailing = false;
                 LastTransactionId = book.LastTransactionId;
-                Telemetry.BatchSize.Record(batch.Count);
+                Telemetry.BatchSize.Record(batch.Sum(pending => pending.Weight));
                 foreach (var settlement in book.Settlements)
                 {
                     var use = (double)(Math.Abs(settlement.State.Balance) / LockedBook.BalanceLimit);
@@ -46,7 +46,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
             }
             catch (Exception exception) when (batch.Count > 1)
             {
-                // One of them broke the transaction: alone, each gets the answer that is its own.
+                // One of them broke the transaction. Alone, each gets its own answer.
                 span?.SetStatus(ActivityStatusCode.Error).Stop();
                 LogOneByOne(exception, batch.Count);
                 var waiting = new List<Pending>();
@@ -68,7 +68,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
         return [];
     }
 
-    /// <summary>Takes out those whose time is up. Whether any are left.</summary>
+    /// <summary>Refuses the requests whose time is up; false where no others are left.</summary>
     private bool AnswerTheOverdue(List<Pending> batch)
     {
         batch.RemoveAll(pending =>
@@ -85,9 +85,9 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
         return batch.Count > 0;
     }
 
-    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests (attempt {Attempt}); it is run again with the same keys.")]
+    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests (attempt {Attempt}). The batch runs again with the same keys; nothing is done twice.")]
     private partial void LogTryingAgain(Exception exception, int requests, int attempt);
 
-    [LoggerMessage(LogLevel.Error, "One of {Requests} requests broke their transaction; each is now run alone.")]
+    [LoggerMessage(LogLevel.Error, "One of {Requests} requests broke their transaction. Each of them now runs alone; the broken one gets a 500. Report this error.")]
     private partial void LogOneByOne(Exception exception, int requests);
 }

@@ -7,8 +7,8 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>
-/// The one path by which anything is written. Requests wait in a bounded queue; each database transaction takes all that
-/// wait, so that an idle service commits one request at once and a busy one hundreds with a single flush to disk.
+/// The only way to write to the book. Requests wait in a bounded queue, and each database transaction takes all that wait. So an
+/// idle service commits one request at once, and a busy one commits hundreds with a single flush to disk.
 /// </summary>
 public sealed class Ledger : IDisposable
 {
@@ -32,12 +32,12 @@ public sealed class Ledger : IDisposable
             "banking.head", () => commit.LastTransactionId, "{transaction}", "The last transaction id that this instance has committed.");
     }
 
-    /// <summary>How many requests wait for their answer.</summary>
+    /// <summary>How many requests wait for their answer. A batch counts by its postings.</summary>
     public int Waiting => Volatile.Read(ref waiting);
 
     private TimeSpan Age => Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
 
-    /// <summary>Carries the request out, exactly once, or says why not. Faults where the fault is ours.</summary>
+    /// <summary>Does the request, exactly once, or says why not. Faults where the fault is ours.</summary>
     public async Task<Decision<T>> SubmitAsync<T>(LedgerRequest<T> request)
         where T : class
     {
@@ -45,7 +45,7 @@ public sealed class Ledger : IDisposable
         try
         {
             var pending = new Pending<T>(request);
-            decision = Interlocked.Increment(ref waiting) > options.QueueLimit
+            decision = Interlocked.Add(ref waiting, request.Weight) > options.QueueLimit
                 ? new Refused(Refusal.Overloaded, "The queue of this service is full. Nothing was done. Retry later.")
                 : queue.Writer.TryWrite(pending)
                     ? await pending.Answered
@@ -54,7 +54,7 @@ public sealed class Ledger : IDisposable
         }
         finally
         {
-            Interlocked.Decrement(ref waiting);
+            Interlocked.Add(ref waiting, -request.Weight);
             Telemetry.Answered(request.Operation, decision switch
             {
                 null => "failed",
@@ -66,8 +66,8 @@ public sealed class Ledger : IDisposable
     }
 
     /// <summary>
-    /// Writes what is submitted, until it is told to stop. What was taken by then is still answered; only where the database hangs,
-    /// it gives up after a second: those clients are gone by then, and find out the truth with their keys.
+    /// Writes what is submitted, until it is stopped. It still answers what it took by then. Where the database hangs, it gives up after
+    /// a second: those clients have gone, and learn the outcome with their keys.
     /// </summary>
     public async Task RunAsync(CancellationToken stop)
     {
@@ -88,10 +88,11 @@ public sealed class Ledger : IDisposable
     {
         while (await queue.Reader.WaitToReadAsync())
         {
-            var batch = new List<Pending>();
-            while (batch.Count < options.BatchLimit && queue.Reader.TryRead(out var pending))
+            var (batch, weight) = (new List<Pending>(), 0);
+            while (queue.Reader.TryPeek(out var next) && (batch.Count == 0 || weight + next.Weight <= options.BatchLimit) && queue.Reader.TryRead(out var pending))
             {
                 batch.Add(pending);
+                weight += pending.Weight;
                 Telemetry.QueueWait.Record(Stopwatch.GetElapsedTime(pending.QueuedAt).TotalSeconds);
             }
 

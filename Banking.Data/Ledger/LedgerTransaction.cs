@@ -17,17 +17,25 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
     private sealed record KeyedTransaction(
         string ClientId, string IdempotencyKey, long TransactionId, string Type, long FromAccountId, long ToAccountId, decimal Amount,
-        string Currency, decimal FromBalanceAfter, decimal ToBalanceAfter, string? Reference, string? Metadata, DateTime CreatedAt);
+        string Currency, decimal FromBalanceAfter, decimal ToBalanceAfter, long? ReversesTransactionId, long? HoldId, string? Reference,
+        string? Metadata, DateTime CreatedAt, short Part, byte[]? RequestHash)
+    {
+        public Transaction ToTransaction() => new(
+            TransactionId, Type, FromAccountId, ToAccountId, Amount, Currency, FromBalanceAfter, ToBalanceAfter,
+            ReversesTransactionId, HoldId, Reference, Metadata, CreatedAt);
+    }
 
     private sealed record KeyedEvent(
-        string ClientId, string IdempotencyKey, byte[] RequestHash, long AccountId, string OwnerName, string Currency, string StatusAfter,
-        decimal BalanceAfter, decimal HeldAfter, decimal OverdraftLimitAfter, string? Reference, string? Metadata, DateTime CreatedAt);
+        string ClientId, string IdempotencyKey, byte[] RequestHash, string Type, long AccountId, string OwnerName, string Currency, string StatusAfter,
+        decimal BalanceAfter, decimal HeldAfter, decimal OverdraftLimitAfter, string? Reference, string? Metadata, DateTime CreatedAt, long? HoldId);
 
-    // The head first, so that one write transaction follows another and each sees all that those before it did. With it, what
-    // the commit relies on is pinned for this transaction: a server's settings may change while sessions are open, and what is
-    // acknowledged is on disk all the same.
-    // Then the accounts in ascending id order, the settlement accounts of deposits and withdrawals among them. A row that
-    // somebody else has locked is left out, so that only the requests for it wait.
+    private sealed record ReversedRow(long TransactionId, decimal Amount);
+
+    // The head first: one write transaction follows another, and each sees all that those before it did. The same statement pins the
+    // settings that the commit relies on. They may change on the server while sessions are open, and what is acknowledged must be on
+    // disk all the same.
+    // Then the accounts in ascending id order, with the settlement accounts of deposits and withdrawals. A row that another session
+    // has locked is left out, so that only the requests for it wait.
     private const string LockSql = """
         SELECT last_block_id
              , last_transaction_id
@@ -69,7 +77,39 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         """;
 
-    // What the keys of the batch already stand for.
+    // The holds that requests name. The head orders all writers, so a hold is missing only where another session has locked it.
+    private const string HoldsSql = $"""
+        SELECT {Holds.Columns}
+          FROM hold
+         WHERE hold_id = ANY (@hold_ids)
+         ORDER BY hold_id
+           FOR UPDATE SKIP LOCKED;
+
+        """;
+
+    // The due holds of accounts that have something held: they expire with this transaction, so that their money is free for it.
+    private const string DueHoldsSql = $"""
+        SELECT {Holds.Columns}
+          FROM hold
+         WHERE account_id = ANY (@held_account_ids)
+           AND status = 'pending'
+           AND expires_at <= @now
+         ORDER BY hold_id
+         LIMIT 1000
+           FOR UPDATE SKIP LOCKED;
+        """;
+
+    // How much of each transaction was reversed so far.
+    private const string ReversedSql = """
+        SELECT reverses_transaction_id AS transaction_id
+             , sum(amount) AS amount
+          FROM transaction_log
+         WHERE reverses_transaction_id = ANY (@original_ids)
+         GROUP BY reverses_transaction_id;
+
+        """;
+
+    // What the logs keep under the keys of the batch.
     private const string LookUpSql = """
         SELECT log.client_id
              , log.idempotency_key
@@ -81,15 +121,20 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , log.currency
              , log.from_balance_after
              , log.to_balance_after
+             , log.reverses_transaction_id
+             , log.hold_id
              , log.reference
              , log.metadata::text
              , log.created_at
+             , log.part
+             , log.request_hash
           FROM unnest(@client_ids, @idempotency_keys) AS asked (client_id, idempotency_key)
           JOIN transaction_log AS log USING (client_id, idempotency_key);
 
         SELECT log.client_id
              , log.idempotency_key
              , log.request_hash
+             , log.type
              , log.account_id
              , account.owner_name
              , account.currency
@@ -100,6 +145,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , account.reference
              , account.metadata::text
              , account.created_at
+             , log.hold_id
           FROM unnest(@client_ids, @idempotency_keys) AS asked (client_id, idempotency_key)
           JOIN account_log AS log USING (client_id, idempotency_key)
           JOIN account ON account.account_id = log.account_id;
@@ -113,8 +159,8 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         """;
 
     /// <summary>
-    /// Locks what the batch needs, has it decided, and writes and commits what was decided. A key made here can't be in the log
-    /// before the transaction that may have written it was tried.
+    /// Locks what the batch needs, decides it, writes it and commits. A key that was made here is looked up only after a first attempt:
+    /// nothing before that can have written it.
     /// </summary>
     public Task<LockedBook> RunAsync(IReadOnlyList<Pending> batch, bool isFirstAttempt) => dataSource.UseAsync(async connection =>
     {
@@ -133,8 +179,8 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             pending.Decide(book);
         }
 
-        // Without anything to write, the commit is still waited for: what a key was found to stand for may itself be waiting for the
-        // disk or the standby, and the head's lock is in the write-ahead log behind it.
+        // The commit is waited for even with nothing to write: a replayed answer's own row may still wait for the disk or the standby,
+        // and the lock of the head stands behind it in the write-ahead log.
         if (!book.WritesNothing)
         {
             await LedgerWriter.WriteAsync(connection, transaction, book);
@@ -150,12 +196,15 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
     private async Task<LockedBook> LockAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockSet needs, List<RequestId> keys)
     {
         using var read = await connection.QueryMultipleAsync(
-            LockSql + (needs.WithDetails.Count > 0 ? DetailsSql : "") + (keys.Count > 0 ? LookUpSql : ""),
+            LockSql + (needs.WithDetails.Count > 0 ? DetailsSql : "") + (needs.HoldIds.Count > 0 ? HoldsSql : "")
+            + (needs.OriginalIds.Count > 0 ? ReversedSql : "") + (keys.Count > 0 ? LookUpSql : ""),
             new
             {
                 account_ids = needs.AccountIds.ToArray(),
                 with_settlement = needs.WithSettlement.ToArray(),
                 with_details = needs.WithDetails.ToArray(),
+                hold_ids = needs.HoldIds.ToArray(),
+                original_ids = needs.OriginalIds.ToArray(),
                 client_ids = keys.Select(id => id.ClientId).ToArray(),
                 idempotency_keys = keys.Select(id => id.Key).ToArray(),
             },
@@ -163,7 +212,10 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         var head = await read.ReadSingleAsync<HeadRow>();
         var rows = (await read.ReadAsync<AccountRow>()).AsList();
         var details = needs.WithDetails.Count > 0 ? (await read.ReadAsync<DetailsRow>()).ToDictionary(row => row.AccountId) : [];
-        var recorded = keys.Count > 0 ? Record(await read.ReadAsync<KeyedTransaction>(), await read.ReadAsync<KeyedEvent>()) : [];
+        var holds = needs.HoldIds.Count > 0 ? (await read.ReadAsync<Hold>()).ToDictionary(row => row.HoldId, row => new LockedHold(row)) : [];
+        var hasBusyHolds = holds.Count < needs.HoldIds.Count;
+        var reversed = needs.OriginalIds.Count > 0 ? (await read.ReadAsync<ReversedRow>()).ToDictionary(row => row.TransactionId, row => row.Amount) : [];
+        var (keyed, events) = keys.Count > 0 ? ((await read.ReadAsync<KeyedTransaction>()).AsList(), (await read.ReadAsync<KeyedEvent>()).AsList()) : ([], []);
 
         var accounts = new Dictionary<long, LockedAccount>(rows.Count);
         foreach (var row in rows)
@@ -175,7 +227,15 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 shown is null ? null : new(shown.Reference, shown.Metadata, shown.CreatedAt)));
         }
 
-        // Not locked by us: there is no such account, or somebody else holds it.
+        if (rows.Where(row => row.Held > 0).Select(row => row.AccountId).ToArray() is { Length: > 0 } held)
+        {
+            foreach (var due in await connection.QueryAsync<Hold>(DueHoldsSql, new { held_account_ids = held, now = head.Now }, transaction))
+            {
+                holds.TryAdd(due.HoldId, new(due));
+            }
+        }
+
+        // Not locked by us: there is no such account, or another session has locked it.
         var missing = needs.AccountIds.Where(id => !accounts.ContainsKey(id)).ToArray();
         HashSet<long> busy = missing.Length == 0 ? []
             : [.. await connection.QueryAsync<long>(WhichExistSql, new { account_ids = missing }, transaction)];
@@ -183,37 +243,47 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             .Where(accounts.ContainsKey)
             .Select(id => accounts[id].Currency.SettlementAccountId)
             .Where(id => !accounts.ContainsKey(id)));
+        var recordedHolds = events.Where(row => row.HoldId is not null).Select(row => row.HoldId!.Value).ToArray() is { Length: > 0 } ids
+            ? (await connection.QueryAsync<Hold>(Holds.GetSql, new { ids }, transaction)).ToDictionary(hold => hold.HoldId)
+            : [];
         var lockedHead = new LockedHead(
             head.LastBlockId, head.LastTransactionId, head.LastAccountEventId, head.LastAccountId, head.LastHash, head.Now);
-        return new(lockedHead, accounts, busy, recorded);
+        return new(new(lockedHead, accounts, busy, holds, hasBusyHolds, reversed, Record(keyed, events, recordedHolds)));
     }
 
-    private static Dictionary<RequestId, Recorded> Record(IEnumerable<KeyedTransaction> transactions, IEnumerable<KeyedEvent> events)
+    private static Dictionary<RequestId, Recorded> Record(
+        List<KeyedTransaction> transactions, List<KeyedEvent> events, Dictionary<long, Hold> holds)
     {
-        var recorded = transactions.ToDictionary(
-            row => new RequestId(row.ClientId, row.IdempotencyKey),
-            row => new Recorded(
-                new(row.TransactionId, row.Type, row.FromAccountId, row.ToAccountId, row.Amount, row.Currency,
-                    row.FromBalanceAfter, row.ToBalanceAfter, row.Reference, row.Metadata, row.CreatedAt),
-                Event: null));
+        var recorded = new Dictionary<RequestId, Recorded>();
+        foreach (var rows in transactions.GroupBy(row => new RequestId(row.ClientId, row.IdempotencyKey)))
+        {
+            var first = rows.First();
+            recorded.Add(rows.Key, first.Part == 0
+                ? new(first.ToTransaction(), RequestHash: first.RequestHash)
+                : new(RequestHash: first.RequestHash, Parts: rows.ToDictionary(row => row.Part, row => row.ToTransaction())));
+        }
+
         foreach (var row in events)
         {
             var id = new RequestId(row.ClientId, row.IdempotencyKey);
-            var deposit = recorded.GetValueOrDefault(id)?.Transaction;
+            var earlier = recorded.GetValueOrDefault(id);
             var account = new Account(
                 row.AccountId, row.OwnerName, row.Currency, row.StatusAfter, row.BalanceAfter, row.HeldAfter, row.OverdraftLimitAfter,
                 row.Reference, row.Metadata, row.CreatedAt);
-            recorded[id] = new(deposit, new(row.RequestHash, OpenedAccount.AfterDeposit(account, deposit)));
+            var made = row.HoldId is { } holdId
+                ? new RecordedEvent(row.RequestHash, Hold: holds[holdId].AfterEvent(row.Type))
+                : new RecordedEvent(row.RequestHash, OpenedAccount.AfterDeposit(account, earlier?.Transaction));
+            recorded[id] = earlier is null ? new(Event: made) : earlier with { Event = made };
         }
 
         return recorded;
     }
 
-    /// <summary>Commits. Where a standby was to confirm it and the wait was cut short, the commit is on this one server only: that counts as failed.</summary>
+    /// <summary>Commits. Where the wait for a synchronous standby was cut short, the commit is on this one server only: that counts as failed.</summary>
     private static async Task CommitAsync(NpgsqlConnection connection, NpgsqlTransaction transaction)
     {
         var isConfirmed = true;
-        // By the place in PostgreSQL's source, as the text comes in the server's language. Other warnings mean something else.
+        // Known by its place in PostgreSQL's source: the text comes in the server's language. Other warnings mean something else.
         void Listen(object sender, NpgsqlNoticeEventArgs said) => isConfirmed &= said.Notice.Routine != "SyncRepWaitForLSN";
         connection.Notice += Listen;
         await transaction.CommitAsync();

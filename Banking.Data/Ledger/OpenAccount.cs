@@ -55,5 +55,5 @@ public sealed record OpenAccount(
     internal override Recorded Record(OpenedAccount result) => new(result.Deposit, new(RequestHash, result.Account));
 
     internal override OpenedAccount? Replay(Recorded earlier) =>
-        earlier.Event is { } recorded && recorded.IsOf(RequestHash) ? new(recorded.Account, earlier.Transaction) : null;
+        earlier.Event is { Account: { } account } opened && opened.IsOf(RequestHash) ? new(account, earlier.Transaction) : null;
 }

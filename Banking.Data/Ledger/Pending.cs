@@ -2,12 +2,12 @@ using System.Diagnostics;
 
 namespace Banking.Data;
 
-/// <summary>A request on its way to its answer, whatever its operation is.</summary>
+/// <summary>A request on its way to its answer, whatever its operation.</summary>
 internal abstract class Pending
 {
     private readonly long arrivedAt = Stopwatch.GetTimestamp();
 
-    /// <summary>When it came into the queue: the last time, where it came back for another look at a locked account.</summary>
+    /// <summary>When it last came into the queue. It comes back for another look at a locked account.</summary>
     public long QueuedAt { get; set; } = Stopwatch.GetTimestamp();
 
     /// <summary>The span of the HTTP request.</summary>
@@ -17,12 +17,15 @@ internal abstract class Pending
 
     public abstract RequestId Id { get; }
 
+    /// <summary>How many requests it counts as.</summary>
+    public abstract int Weight { get; }
+
     public abstract void Collect(LockSet needs);
 
-    /// <summary>Has it decided. The answer is given later, after the commit.</summary>
+    /// <summary>Decides it. The answer follows after the commit.</summary>
     public abstract void Decide(LockedBook book);
 
-    /// <summary>Answers as decided; false where it is to wait for a locked account.</summary>
+    /// <summary>Answers as decided; false where it has to wait for a locked account.</summary>
     public abstract bool Answer();
 
     public abstract void Refuse(Refused refused);
@@ -39,6 +42,8 @@ internal sealed class Pending<T>(LedgerRequest<T> request) : Pending
 
     public override RequestId Id => request.Id;
 
+    public override int Weight => request.Weight;
+
     public Task<Decision<T>> Answered => answer.Task;
 
     public override void Collect(LockSet needs) => request.Collect(needs);
@@ -46,8 +51,8 @@ internal sealed class Pending<T>(LedgerRequest<T> request) : Pending
     public override void Decide(LockedBook book)
     {
         decision = book.Decide(request);
-        // What this request itself wrote is no replay to its client, even when the answer to the commit was lost and the batch,
-        // run again, finds it in the log.
+        // What this request itself wrote is no replay to its client. It finds its own row in the log where the answer to the commit
+        // was lost and the batch runs again.
         if (decision.Replayed && wasDone)
         {
             decision = decision with { Replayed = false };

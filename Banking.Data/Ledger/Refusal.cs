@@ -3,6 +3,9 @@ namespace Banking.Data;
 /// <summary>The kinds of refusal. Each has one HTTP status.</summary>
 public enum RefusalKind
 {
+    /// <summary>A member of the request is not valid.</summary>
+    Invalid,
+
     /// <summary>What the request names does not exist.</summary>
     NotFound,
 
@@ -30,11 +33,17 @@ public sealed class MeaningAttribute(RefusalKind kind, string title, int retryAf
 /// <summary>Why a request is refused. Clients see the member's name in snake_case as the code.</summary>
 public enum Refusal
 {
+    [Meaning(RefusalKind.Invalid, "The request is invalid")]
+    ValidationFailed,
+
     [Meaning(RefusalKind.NotFound, "The account does not exist")]
     AccountNotFound,
 
     [Meaning(RefusalKind.NotFound, "The transaction does not exist")]
     TransactionNotFound,
+
+    [Meaning(RefusalKind.NotFound, "The hold does not exist")]
+    HoldNotFound,
 
     [Meaning(RefusalKind.NotFound, "No completed request has this Idempotency-Key")]
     RequestNotFound,
@@ -54,6 +63,15 @@ public enum Refusal
     [Meaning(RefusalKind.Conflict, "The account has pending holds")]
     AccountHasHolds,
 
+    [Meaning(RefusalKind.Conflict, "The hold is not pending")]
+    HoldNotPending,
+
+    [Meaning(RefusalKind.Conflict, "The transaction is reversed in full")]
+    AlreadyReversed,
+
+    [Meaning(RefusalKind.Conflict, "A reversal cannot be reversed")]
+    NotReversible,
+
     [Meaning(RefusalKind.BrokenRule, "The two accounts are the same")]
     SameAccount,
 
@@ -68,6 +86,12 @@ public enum Refusal
 
     [Meaning(RefusalKind.BrokenRule, "The balance would become too large")]
     BalanceLimitExceeded,
+
+    [Meaning(RefusalKind.BrokenRule, "The amount is more than the hold has left")]
+    CaptureAmountExceeded,
+
+    [Meaning(RefusalKind.BrokenRule, "The amount is more than is left to reverse")]
+    ReversalAmountExceeded,
 
     [Meaning(RefusalKind.BrokenRule, "The new limit is below the overdraft in use")]
     LimitBelowUse,
@@ -85,5 +109,5 @@ public enum Refusal
     DatabaseUnavailable,
 }
 
-/// <summary>A refused request. The detail tells the client what is wrong and what to do. The field is the member that breaks the rule, if one does.</summary>
-public sealed record Refused(Refusal Refusal, string Detail, string? Field = null);
+/// <summary>A refused request. The detail tells the client what is wrong and what to do. The field is the member that breaks the rule, if one does. The index is that of the posting in an atomic batch.</summary>
+public sealed record Refused(Refusal Refusal, string Detail, string? Field = null, int? Index = null);

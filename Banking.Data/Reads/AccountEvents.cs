@@ -11,6 +11,9 @@ public static class AccountEventType
     public const string Frozen = "frozen";
     public const string Unfrozen = "unfrozen";
     public const string Closed = "closed";
+    public const string HoldPlaced = "hold_placed";
+    public const string HoldReleased = "hold_released";
+    public const string HoldExpired = "hold_expired";
 }
 
 /// <summary>A row of the account log: what happened, the account afterwards, who asked and why.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 using Dapper;
 using Npgsql;
@@ -11,6 +12,11 @@ public sealed record Currency(string Code, short NumericCode, short MinorUnit)
 
     /// <summary>Whether an amount has no more decimals than the currency.</summary>
     public bool Fits(decimal amount) => decimal.Round(amount, MinorUnit) == amount;
+
+    /// <summary>The amount with the currency's own digits: 10.50, 150, 1.250.</summary>
+    public string Format(decimal amount) => amount.ToString(DigitFormats[MinorUnit], CultureInfo.InvariantCulture);
+
+    private static readonly string[] DigitFormats = ["F0", "F1", "F2", "F3", "F4"];
 }
 
 /// <summary>The book's currencies by code. They never change, but a DBA may add one while the service runs.</summary>

@@ -4,6 +4,7 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>A posting from the side of one of its two accounts. Metadata is JSON text.</summary>
+[method: ExplicitConstructor] // as of Transaction
 public sealed record Entry(
     long TransactionId,
     string Type,
@@ -12,6 +13,9 @@ public sealed record Entry(
     string Currency,
     decimal BalanceAfter,
     long CounterpartyAccountId,
+    long? ReversesTransactionId,
+    long[] ReversedBy,
+    long? HoldId,
     string? Reference,
     string? Metadata,
     DateTime CreatedAt);
@@ -34,10 +38,16 @@ public sealed class History(ReadDatabase database)
              , currency
              , balance_after
              , counterparty_account_id
+             , reverses_transaction_id
+             , ARRAY(SELECT reversal.transaction_id
+                       FROM transaction_log AS reversal
+                      WHERE reversal.reverses_transaction_id = entry.transaction_id
+                      ORDER BY reversal.transaction_id) AS reversed_by
+             , hold_id
              , reference
              , metadata::text
              , created_at
-          FROM account_entry
+          FROM account_entry AS entry
          WHERE (account_id, transaction_id) < (@account_id, @before)
            AND account_id >= @account_id
          ORDER BY account_id DESC, transaction_id DESC

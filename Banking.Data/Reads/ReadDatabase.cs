@@ -11,7 +11,7 @@ public sealed class OverloadedException() : Exception("Too many reads are waitin
 /// </summary>
 public sealed class ReadDatabase(string connectionString, LedgerOptions options) : IAsyncDisposable
 {
-    private const int LookupLoops = 2;
+    private const int LookupLoops = 3; // of accounts, transactions and holds
 
     // Opening a connection may take ReadSeconds, and the statement again: only a server that hangs takes longer than both.
     private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);

@@ -1,6 +1,9 @@
+using Dapper;
+
 namespace Banking.Data;
 
-/// <summary>A posting: a row of the log. Metadata is JSON text.</summary>
+/// <summary>A posting: a row of the log. It never changes. The last two members say what was reversed of it when it was read. Metadata is JSON text.</summary>
+[method: ExplicitConstructor] // Dapper cannot match it: Npgsql says of an array's column only that it is an array
 public sealed record Transaction(
     long TransactionId,
     string Type,
@@ -10,9 +13,13 @@ public sealed record Transaction(
     string Currency,
     decimal FromBalanceAfter,
     decimal ToBalanceAfter,
+    long? ReversesTransactionId,
+    long? HoldId,
     string? Reference,
     string? Metadata,
-    DateTime CreatedAt);
+    DateTime CreatedAt,
+    decimal ReversedAmount = 0,
+    long[]? ReversedBy = null);
 
 /// <summary>Reads single rows of the log.</summary>
 public sealed class Transactions(ReadDatabase database, LedgerOptions options)
@@ -26,14 +33,23 @@ public sealed class Transactions(ReadDatabase database, LedgerOptions options)
              , currency
              , from_balance_after
              , to_balance_after
+             , reverses_transaction_id
+             , hold_id
              , reference
              , metadata::text
              , created_at
+             , COALESCE((SELECT sum(reversal.amount)
+                           FROM transaction_log AS reversal
+                          WHERE reversal.reverses_transaction_id = log.transaction_id), 0) AS reversed_amount
+             , ARRAY(SELECT reversal.transaction_id
+                       FROM transaction_log AS reversal
+                      WHERE reversal.reverses_transaction_id = log.transaction_id
+                      ORDER BY reversal.transaction_id) AS reversed_by
         """;
 
     private const string GetSql = $"""
         SELECT {Columns}
-          FROM transaction_log
+          FROM transaction_log AS log
          WHERE transaction_id = ANY (@ids);
         """;
 

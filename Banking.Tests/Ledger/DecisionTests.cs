@@ -48,7 +48,7 @@ public sealed class DecisionTests
                 Accounts.Add(currency.SettlementAccountId, new(currency.SettlementAccountId, isCustomer: false, currency, new(AccountStatus.Active, 0, 0, 0)));
             }
 
-            Book = new(new(0, 0, 0, 999, new byte[32], DateTime.UnixEpoch), Accounts, busy, recorded);
+            Book = BookAt(new(0, 0, 0, 999, new byte[32], DateTime.UnixEpoch));
         }
 
         public Dictionary<long, LockedAccount> Accounts { get; private set; } = [];
@@ -76,8 +76,10 @@ public sealed class DecisionTests
             Accounts = Accounts.ToDictionary(
                 pair => pair.Key,
                 pair => new LockedAccount(pair.Key, pair.Value.IsCustomer, pair.Value.Currency, pair.Value.State, pair.Value.Origin));
-            Book = new(head, Accounts, busy, recorded);
+            Book = BookAt(head);
         }
+
+        private LockedBook BookAt(LockedHead head) => new(new(head, Accounts, busy, [], HasBusyHolds: false, new Dictionary<long, decimal>(), recorded));
 
         /// <summary>Somebody else holds the row.</summary>
         public void Lose(long accountId)
@@ -90,7 +92,7 @@ public sealed class DecisionTests
         {
             accounts = Accounts.Values.OrderBy(account => account.AccountId).Select(account => new { account.AccountId, account.State }),
             opened = Book.Opened.Select(account => account.AccountId),
-            transactions = Book.Transactions.Select(row => new { row.Id, row.Transaction }),
+            transactions = Book.Transactions.Select(row => new { row.Key, row.Transaction }),
             events = Book.Events.Select(row => new { row.Id, row.Event }),
             moved = Book.Moved.Select(account => account.AccountId),
             changed = Book.Changed.Select(account => account.AccountId),

@@ -58,6 +58,8 @@ internal sealed record Posted(
         currency = Currency,
         from_balance_after = ReferenceLedger.Wire(FromBalanceAfter, Currency),
         to_balance_after = ReferenceLedger.Wire(ToBalanceAfter, Currency),
+        reverses_transaction_id = (long?)null,
+        hold_id = (long?)null,
         reference = Reference,
         metadata = (string?)null,
     });
@@ -70,6 +72,9 @@ internal sealed record Posted(
         amount = ReferenceLedger.Wire(Amount, Currency),
         balance_after = ReferenceLedger.Wire(accountId == ToAccountId ? ToBalanceAfter : FromBalanceAfter, Currency),
         counterparty_account_id = accountId == ToAccountId ? FromAccountId : ToAccountId,
+        reverses_transaction_id = (long?)null,
+        reversed_by_transaction_ids = Array.Empty<long>(),
+        hold_id = (long?)null,
         reference = Reference,
         metadata = (string?)null,
     });

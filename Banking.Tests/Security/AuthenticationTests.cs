@@ -13,7 +13,7 @@ namespace Banking.Tests;
 /// <summary>Which callers are accepted, for which calls, and under which name.</summary>
 public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<GuardedBank>
 {
-    private const string Everything = "accounts:read accounts:write accounts:manage transactions:read transactions:write audit:read";
+    private const string Everything = "accounts:read accounts:write accounts:manage transactions:read transactions:write transactions:reverse holds:read holds:write audit:read";
 
     public static readonly string[] OpenPaths =
     [
@@ -39,6 +39,13 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         { "transaction_history", "transactions:read" },
         { "get_one_transaction", "transactions:read" },
         { "get_one_request", "transactions:read" },
+        { "reverse_transaction", "transactions:reverse" },
+        { "batch", "transactions:write" },
+        { "place_hold", "holds:write" },
+        { "capture_hold", "holds:write" },
+        { "release_hold", "holds:write" },
+        { "get_one_hold", "holds:read" },
+        { "list_holds", "holds:read" },
         { "audit_head", "audit:read" },
     };
 
@@ -52,6 +59,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         await PrepareAsync(call, accounts[0]);
         var before = await WrittenAsync();
 
+        accounts = [.. accounts, await LastHoldAsync(accounts[0])];
         var refused = await CallAsync(call, guarded.TokenOf("client", others), accounts);
         var untouched = await WrittenAsync();
         var taken = await CallAsync(call, guarded.TokenOf("client", scope), accounts);
@@ -354,6 +362,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
             "unfreeze_account" => ("freeze_account", $$"""{"account_id":{{account}},"reason":"Court order"}"""),
             "close_account" => ("withdraw", $$"""{"account_id":{{account}},"amount":"100"}"""),
             "get_one_request" => ("deposit", $$"""{"account_id":{{account}},"amount":"1"}"""),
+            "capture_hold" or "release_hold" or "get_one_hold" => ("place_hold", $$"""{"account_id":{{account}},"amount":"1"}"""),
             _ => ("", ""),
         };
         if (preparation.Length > 0)
@@ -368,19 +377,27 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     private Task<long> LastTransactionAsync(long account) => bank.Book.ScalarAsync<long>(
         "SELECT max(transaction_id) FROM transaction_log WHERE @account IN (from_account_id, to_account_id)", new { account });
 
+    private Task<long> LastHoldAsync(long account) =>
+        bank.Book.ScalarAsync<long>("SELECT COALESCE(max(hold_id), 1) FROM hold WHERE account_id = @account;", new { account });
+
     private Task<Reply> CallAsync(string call, Token token) => CallAsync(call, token.Signed(guarded.Keys[0]));
 
     private Task<Reply> CallAsync(string call, string token, long[]? accounts = null)
     {
-        var (one, other, transaction) = accounts is null ? (978, 840, 1) : (accounts[0], accounts[1], accounts[2]);
+        var (one, other, transaction, hold) = accounts is null ? (978, 840, 1, 1) : (accounts[0], accounts[1], accounts[2], accounts[3]);
         return call switch
         {
             "create_account" => PostAsync(call, """{"owner_name":"Someone"}""", token, key: null),
             "deposit" or "withdraw" => PostAsync(call, $$"""{"account_id":{{one}},"amount":"1"}""", token, key: null),
             "transaction" => PostAsync(call, $$"""{"from_account_id":{{one}},"to_account_id":{{other}},"amount":"1"}""", token, key: null),
+            "reverse_transaction" => PostAsync(call, $$"""{"transaction_id":{{transaction}}}""", token, key: null),
+            "batch" => PostAsync(call, $$"""{"mode":"atomic","postings":[{"type":"deposit","account_id":{{one}},"amount":"1"}]}""", token, key: null),
+            "place_hold" => PostAsync(call, $$"""{"account_id":{{one}},"amount":"1"}""", token, key: null),
+            "capture_hold" or "release_hold" => PostAsync(call, $$"""{"hold_id":{{hold}}}""", token, key: null),
+            "get_one_hold" => SendAsync($"{call}?hold_id={hold}", $"Bearer {token}"),
             "change_account" => PostAsync(call, $$"""{"account_id":{{one}},"owner_name":"Somebody"}""", token, key: null),
             "freeze_account" or "unfreeze_account" or "close_account" => PostAsync(call, $$"""{"account_id":{{one}},"reason":"Court order"}""", token, key: null),
-            "get_one_account" or "account_events" or "transaction_history" => SendAsync($"{call}?account_id={one}", $"Bearer {token}"),
+            "get_one_account" or "account_events" or "transaction_history" or "list_holds" => SendAsync($"{call}?account_id={one}", $"Bearer {token}"),
             "get_one_transaction" => SendAsync($"{call}?transaction_id={transaction}", $"Bearer {token}"),
             "get_one_request" => SendAsync($"{call}?idempotency_key=prepared-{one}", $"Bearer {token}"),
             _ => SendAsync(call, $"Bearer {token}"),

@@ -79,6 +79,32 @@ public abstract class BankingClient
     public Task<Reply> CloseAsync(long accountId, string? key = null) =>
         PostAsync("/api/close_account", new { account_id = accountId, reason = "because" }, key);
 
+    /// <summary>Reverses what is left of a transaction, or a part of it.</summary>
+    public Task<Reply> ReverseAsync(long transactionId, string? amount = null, string? key = null) =>
+        PostAsync("/api/reverse_transaction", Given(("transaction_id", transactionId), ("amount", amount)), key);
+
+    /// <summary>Places a hold, and gives its id.</summary>
+    public async Task<long> HoldAsync(long accountId, string amount, long? toAccountId = null, DateTime? expiresAt = null)
+    {
+        var reply = await PlaceHoldAsync(accountId, amount, toAccountId, expiresAt);
+        return reply.Status == HttpStatusCode.Created ? reply.Id("hold_id") : throw new InvalidOperationException(reply.Text);
+    }
+
+    public Task<Reply> PlaceHoldAsync(long accountId, string amount, long? toAccountId = null, DateTime? expiresAt = null, string? key = null) => PostAsync(
+        "/api/place_hold",
+        Given(("account_id", accountId), ("amount", amount), ("to_account_id", toAccountId), ("expires_at", expiresAt?.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'"))),
+        key);
+
+    public Task<Reply> CaptureAsync(long holdId, string? amount = null, bool? final = null, string? key = null) =>
+        PostAsync("/api/capture_hold", Given(("hold_id", holdId), ("amount", amount), ("final", final)), key);
+
+    public Task<Reply> ReleaseAsync(long holdId, string? key = null) => PostAsync("/api/release_hold", new { hold_id = holdId }, key);
+
+    public Task<Reply> OneHoldAsync(long holdId) => GetAsync($"/api/get_one_hold?hold_id={holdId}");
+
+    public Task<Reply> BatchAsync(string mode, IReadOnlyList<object> postings, string? key = null, bool? dryRun = null) =>
+        PostAsync("/api/batch", Given(("mode", mode), ("postings", postings), ("dry_run", dryRun)), key);
+
     public Task<Reply> AccountAsync(long accountId) => GetAsync($"/api/get_one_account?account_id={accountId}");
 
     public async Task<string?> BalanceAsync(long accountId) => (await GetAsync($"/api/get_one_account?account_id={accountId}"))["balance"];
@@ -103,6 +129,10 @@ public abstract class BankingClient
         var head = await GetAsync("/api/audit_head");
         return $"{head.Id("block_id")}:{head["hash"]}";
     }
+
+    /// <summary>The members that have a value.</summary>
+    private static Dictionary<string, object> Given(params (string Name, object? Value)[] members) =>
+        members.Where(member => member.Value is not null).ToDictionary(member => member.Name, member => member.Value!);
 
     private static HttpRequestMessage With(HttpRequestMessage request, params (string Name, string? Value)[] headers)
     {

@@ -19,7 +19,7 @@ public class HotPaths
         new Posting(RequestId.Of("bench", null), PostingType.Transfer, 1000 + number, 1001 + number, 0.01m))];
 
     private readonly byte[] request = Encoding.UTF8.GetBytes("""{"from_account_id":1000,"to_account_id":1001,"amount":"25.00","reference":"Invoice 4711"}""");
-    private readonly Transaction transaction = new(42, PostingType.Transfer, 1000, 1001, 25m, "USD", 75m, 25m, "Invoice 4711", null, Now);
+    private readonly Transaction transaction = new(42, PostingType.Transfer, 1000, 1001, 25m, "USD", 75m, 25m, null, null, "Invoice 4711", null, Now);
     private readonly JsonSerializerOptions json = new();
 
     public HotPaths() => ApiJson.Configure(json);
@@ -30,7 +30,8 @@ public class HotPaths
     {
         var accounts = Enumerable.Range(1000, Postings + 1)
             .ToDictionary(id => (long)id, id => new LockedAccount(id, isCustomer: true, dollars, new(AccountStatus.Active, 1000m, 0m, 0m)));
-        var book = new LockedBook(new(0, 0, 0, 3000, [], Now), accounts, new HashSet<long>(), []);
+        var book = new LockedBook(new(
+            new(0, 0, 0, 3000, [], Now), accounts, new HashSet<long>(), [], HasBusyHolds: false, new Dictionary<long, decimal>(), []));
         foreach (var posting in postings)
         {
             book.Decide(posting);

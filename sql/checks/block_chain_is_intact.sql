@@ -1,7 +1,7 @@
 -- Every block carries the hash of the block before it and the hash of its own rows of both logs, and the head stands at the last one.
 -- A row is a block at which the chain breaks: a log row in it, or the block itself, is no longer what was written.
 --
--- The hash is computed here, in format 1 of 0006_ledger_block.sql, with PostgreSQL's own functions only: a function of the
+-- The hash is computed here, in format 1 of 0007_ledger_block.sql, with PostgreSQL's own functions only: a function of the
 -- book is the owner's, who may have changed it. It does not cover account.owner_name, account.reference and account.metadata.
 SELECT block.block_id
      , block.last_transaction_id
@@ -32,6 +32,7 @@ SELECT block.block_id
                             pg_catalog.convert_to(log.client_id, 'UTF8'),
                             pg_catalog.convert_to(log.idempotency_key, 'UTF8'),
                             log.part,
+                            log.request_hash,
                             pg_catalog.convert_to(log.reference, 'UTF8'),
                             pg_catalog.convert_to(log.metadata::pg_catalog.text, 'UTF8'),
                             log.created_at)), ''::pg_catalog.bytea ORDER BY log.transaction_id)
@@ -44,6 +45,8 @@ SELECT block.block_id
                             log.account_id,
                             log.hold_id,
                             log.amount,
+                            log.hold_to_account_id,
+                            log.hold_expires_at,
                             pg_catalog.convert_to(log.status_after, 'UTF8'),
                             log.overdraft_limit_after,
                             log.held_after,

@@ -1,5 +1,5 @@
 -- The book's tables are what the scripts made: plain tables without rules, row security or inheritance, and every trigger of
--- 0007_append_only.sql fires always and refuses.
+-- 0008_append_only.sql fires always and refuses.
 -- A row is a protection that is missing, or something that stands between a statement and the rows it names.
 SELECT found.object
      , found.fault
@@ -9,7 +9,7 @@ SELECT found.object
                     WHEN EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = class.oid) THEN 'has a rule'
                     WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE class.oid IN (inhrelid, inhparent)) THEN 'inherits, or is inherited from'
                END AS fault
-          FROM (VALUES ('currency'), ('account'), ('transaction_log'), ('account_log'), ('ledger_head'), ('ledger_block')) AS expected (table_name)
+          FROM (VALUES ('currency'), ('account'), ('hold'), ('transaction_log'), ('account_log'), ('ledger_head'), ('ledger_block')) AS expected (table_name)
           LEFT JOIN pg_catalog.pg_class AS class ON class.oid = pg_catalog.to_regclass(expected.table_name)::pg_catalog.oid
          UNION ALL
         SELECT expected.trigger_name
@@ -40,6 +40,11 @@ SELECT found.object
                        ('account', 'account_is_never_truncated', 34, ''),
                        ('account', 'account_statement_keeps_its_identity', 18, 'account_id created_at currency kind'),
                        ('account', 'account_row_keeps_its_identity', 19, 'account_id created_at currency kind'),
+                       ('hold', 'hold_statement_is_never_removed', 10, ''),
+                       ('hold', 'hold_row_is_never_removed', 11, ''),
+                       ('hold', 'hold_is_never_truncated', 34, ''),
+                       ('hold', 'hold_statement_keeps_its_identity', 18, 'account_id amount created_at currency expires_at hold_id metadata reference to_account_id'),
+                       ('hold', 'hold_row_keeps_its_identity', 19, 'account_id amount created_at currency expires_at hold_id metadata reference to_account_id'),
                        ('currency', 'currency_statement_is_never_removed', 10, ''),
                        ('currency', 'currency_row_is_never_removed', 11, ''),
                        ('currency', 'currency_is_never_truncated', 34, ''),

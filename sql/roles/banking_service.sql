@@ -21,8 +21,9 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), service);
     -- Add rows, and move what a call moves; nothing else of a row can be changed. Locking a row takes the right to update it.
     FOREACH allowed IN ARRAY ARRAY[
-        'SELECT ON schema_version, currency, account, transaction_log, account_log, account_entry, ledger_head, ledger_block',
+        'SELECT ON schema_version, currency, account, hold, transaction_log, account_log, account_entry, ledger_head, ledger_block',
         'INSERT, UPDATE (owner_name, status, balance, held, overdraft_limit) ON account',
+        'INSERT, UPDATE (captured_amount, status) ON hold',
         'INSERT ON transaction_log, account_log, ledger_block',
         'UPDATE (last_block_id, last_transaction_id, last_account_event_id, last_account_id, last_created_at, last_hash) ON ledger_head',
         'EXECUTE ON FUNCTION ledger_block_hash']

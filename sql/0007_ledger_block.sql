@@ -1,4 +1,4 @@
--- 0006_ledger_block: a chain of hashes over both logs.
+-- 0007_ledger_block: a chain of hashes over both logs.
 --
 -- Why    Whoever owns the tables can switch triggers off and rewrite a log. With this chain it shows. Each write transaction
 --        adds a block; its hash covers the block before it and every column of its own rows in transaction_log and
@@ -56,6 +56,7 @@ BEGIN
                                                      , convert_to(log.client_id, 'UTF8')
                                                      , convert_to(log.idempotency_key, 'UTF8')
                                                      , log.part
+                                                     , log.request_hash
                                                      , convert_to(log.reference, 'UTF8')
                                                      , convert_to(log.metadata::text, 'UTF8')
                                                      , log.created_at)), ''::bytea ORDER BY log.transaction_id)
@@ -68,6 +69,8 @@ BEGIN
                                                      , log.account_id
                                                      , log.hold_id
                                                      , log.amount
+                                                     , log.hold_to_account_id
+                                                     , log.hold_expires_at
                                                      , convert_to(log.status_after, 'UTF8')
                                                      , log.overdraft_limit_after
                                                      , log.held_after

@@ -1,7 +1,7 @@
--- 0007_append_only: what is written stays written.
+-- 0008_append_only: what is written stays written.
 --
--- Why    Nobody may change or remove a row of the logs or of their chain, remove an account, a currency or the head, or
---        change what an account or a currency is.
+-- Why    Nobody may change or remove a row of the logs or of their chain, remove an account, a hold, a currency or the head,
+--        or change what an account, a hold or a currency is.
 --        The triggers fire ALWAYS: for a superuser's plain statement too, and under session_replication_role = replica.
 --        The statement triggers refuse even a statement that would touch no row. The row triggers catch what reaches the
 --        rows by another way (a parent table, logical replication). TRUNCATE has triggers of its own: a distributed
@@ -86,6 +86,28 @@ ALTER TABLE account
     ENABLE ALWAYS TRIGGER account_is_never_truncated,
     ENABLE ALWAYS TRIGGER account_statement_keeps_its_identity,
     ENABLE ALWAYS TRIGGER account_row_keeps_its_identity;
+
+CREATE TRIGGER hold_statement_is_never_removed
+    BEFORE DELETE ON hold
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('a hold is never removed');
+CREATE TRIGGER hold_row_is_never_removed
+    BEFORE DELETE ON hold
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('a hold is never removed');
+CREATE TRIGGER hold_is_never_truncated
+    BEFORE TRUNCATE ON hold
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('a hold is never removed');
+CREATE TRIGGER hold_statement_keeps_its_identity
+    BEFORE UPDATE OF hold_id, account_id, to_account_id, currency, amount, expires_at, reference, metadata, created_at ON hold
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
+CREATE TRIGGER hold_row_keeps_its_identity
+    BEFORE UPDATE OF hold_id, account_id, to_account_id, currency, amount, expires_at, reference, metadata, created_at ON hold
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
+ALTER TABLE hold
+    ENABLE ALWAYS TRIGGER hold_statement_is_never_removed,
+    ENABLE ALWAYS TRIGGER hold_row_is_never_removed,
+    ENABLE ALWAYS TRIGGER hold_is_never_truncated,
+    ENABLE ALWAYS TRIGGER hold_statement_keeps_its_identity,
+    ENABLE ALWAYS TRIGGER hold_row_keeps_its_identity;
 
 CREATE TRIGGER currency_statement_is_never_removed
     BEFORE DELETE ON currency

@@ -1,7 +1,7 @@
--- 0003_transaction_log: every movement of money, once, for ever.
+-- 0004_transaction_log: every movement of money, once, for ever.
 --
 -- Why    The log is the truth that the balances only sum up. A row is a posting: an amount that left one account and
---        reached another in the same instant, with both balances after it. Rows are only ever added (0007 sees to that).
+--        reached another in the same instant, with both balances after it. Rows are only ever added (0008 refuses anything else).
 --        Their ids have no gaps and follow the order of commits, so a reader who asks for
 --        "transaction_id > the last one I saw" never misses one.
 -- Locks  A new table that nobody uses yet: nothing waits.
@@ -23,6 +23,7 @@ CREATE TABLE transaction_log (
     client_id               text          COLLATE "C" NOT NULL,
     idempotency_key         text          COLLATE "C" NOT NULL,
     part                    smallint      NOT NULL DEFAULT 0,
+    request_hash            bytea,
     reference               text,
     metadata                jsonb,
     created_at              timestamptz   NOT NULL,
@@ -33,15 +34,19 @@ CREATE TABLE transaction_log (
     -- With the currency in the key, both accounts are of the posting's currency.
     CONSTRAINT transaction_log_from_account_exists_in_that_currency FOREIGN KEY (from_account_id, currency) REFERENCES account (account_id, currency),
     CONSTRAINT transaction_log_to_account_exists_in_that_currency FOREIGN KEY (to_account_id, currency) REFERENCES account (account_id, currency),
+    CONSTRAINT transaction_log_hold_exists FOREIGN KEY (hold_id) REFERENCES hold (hold_id),
     CONSTRAINT transaction_log_reversed_transaction_exists FOREIGN KEY (reverses_transaction_id) REFERENCES transaction_log (transaction_id),
     CONSTRAINT transaction_log_id_is_positive CHECK (transaction_id > 0),
     CONSTRAINT transaction_log_type_is_known CHECK (type IN ('deposit', 'withdrawal', 'transfer', 'reversal')),
     CONSTRAINT transaction_log_reversal_names_what_it_reverses CHECK ((type = 'reversal') = (reverses_transaction_id IS NOT NULL)),
     CONSTRAINT transaction_log_reversal_is_later_than_what_it_reverses CHECK (reverses_transaction_id < transaction_id),
+    CONSTRAINT transaction_log_reversal_captures_no_hold CHECK (hold_id IS NULL OR type <> 'reversal'),
     CONSTRAINT transaction_log_amount_is_above_zero CHECK (amount > 0),
     CONSTRAINT transaction_log_accounts_differ CHECK (from_account_id <> to_account_id),
     CONSTRAINT transaction_log_key_has_1_to_255_characters CHECK (char_length(idempotency_key) BETWEEN 1 AND 255),
     CONSTRAINT transaction_log_part_is_not_negative CHECK (part >= 0),
+    CONSTRAINT transaction_log_part_of_a_batch_has_its_hash CHECK (part = 0 OR request_hash IS NOT NULL),
+    CONSTRAINT transaction_log_request_hash_is_a_sha256 CHECK (octet_length(request_hash) = 32),
     CONSTRAINT transaction_log_reference_has_at_most_140_characters CHECK (char_length(reference) <= 140),
     CONSTRAINT transaction_log_metadata_is_an_object CHECK (jsonb_typeof(metadata) = 'object')
 );
@@ -50,14 +55,17 @@ CREATE TABLE transaction_log (
 CREATE INDEX transaction_log_from_account_idx ON transaction_log (from_account_id, transaction_id);
 -- ... and the credits.
 CREATE INDEX transaction_log_to_account_idx ON transaction_log (to_account_id, transaction_id);
--- Finds what a transaction's reversals are. Other rows are not in it.
+-- Finds a transaction's reversals. Other rows are not in it.
 CREATE INDEX transaction_log_reverses_idx ON transaction_log (reverses_transaction_id, transaction_id) WHERE reverses_transaction_id IS NOT NULL;
+-- Finds a hold's captures. Other rows are not in it.
+CREATE INDEX transaction_log_hold_idx ON transaction_log (hold_id, transaction_id) WHERE hold_id IS NOT NULL;
 
 COMMENT ON COLUMN transaction_log.transaction_id          IS 'From ledger_head: no gaps, in the order of commits.';
 COMMENT ON COLUMN transaction_log.reverses_transaction_id IS 'The transaction whose money this reversal gives back, whole or in part.';
 COMMENT ON COLUMN transaction_log.hold_id                 IS 'The hold that this transaction captures.';
 COMMENT ON COLUMN transaction_log.client_id               IS 'The caller that asked for the posting; idempotency keys are its own.';
 COMMENT ON COLUMN transaction_log.part                    IS '0, or the place within a batch: 1, 2, ...';
+COMMENT ON COLUMN transaction_log.request_hash            IS 'sha256 of the request, where this row alone does not tell it: of a reversal, a capture or a batch.';
 COMMENT ON COLUMN transaction_log.created_at              IS 'This database''s clock; never runs backwards along transaction_id.';
 
 -- A posting has two sides. Here each is a row, as its account sees it: for history, statements, checks and DBAs alike.

@@ -1,4 +1,4 @@
--- 0005_ledger_head: where the book ends.
+-- 0006_ledger_head: where the book ends.
 --
 -- Why    Every write transaction locks this one row first and holds it until its commit. So write transactions follow one
 --        another, ids have no gaps and are in the order of commits, and no two transactions can deadlock over accounts.
@@ -27,7 +27,7 @@ CREATE TABLE ledger_head (
 WITH (fillfactor = 10);
 
 COMMENT ON COLUMN ledger_head.last_account_id IS 'The last account id that was given out. It may stand beyond the accounts, never before one.';
-COMMENT ON COLUMN ledger_head.last_hash       IS 'Of the last block (0006); while there is none, sha256 of nothing.';
+COMMENT ON COLUMN ledger_head.last_hash       IS 'Of the last block (0007); while there is none, sha256 of nothing.';
 
 INSERT INTO ledger_head (last_block_id, last_transaction_id, last_account_event_id, last_account_id, last_created_at, last_hash)
 VALUES (0, 0, 0, 999, clock_timestamp(), sha256(''));
