@@ -55,15 +55,15 @@ public sealed class HealthTests(TestDatabase database)
     {
         await using var bank = new BankingApp(database);
 
-        await bank.Book.ExecuteAsync("UPDATE schema_version SET scriptname = '9999_later.sql' WHERE scriptname = '0005_ledger_head.sql';");
+        await bank.Book.ExecuteAsync("UPDATE schema_version SET scriptname = '9999_later.sql' WHERE scriptname = '0006_ledger_head.sql';");
         var older = await bank.GetAsync("/health/ready");
-        await bank.Book.ExecuteAsync("INSERT INTO schema_version (scriptname, applied) VALUES ('0005_ledger_head.sql', now());");
+        await bank.Book.ExecuteAsync("INSERT INTO schema_version (scriptname, applied) VALUES ('0006_ledger_head.sql', now());");
         var newer = await bank.GetAsync("/health/ready");
 
         older.Status.Should().Be(HttpStatusCode.ServiceUnavailable);
-        Reasons(older).Should().Equal("the schema lacks 1 of this build's scripts, first 0005_ledger_head.sql; run migrate");
+        Reasons(older).Should().Equal("the schema lacks 1 of this build's scripts, first 0006_ledger_head.sql; run migrate");
         newer.Status.Should().Be(HttpStatusCode.OK);
-        bank.Complaints.Should().ContainSingle().Which.Should().Contain("Not ready").And.Contain("0005_ledger_head.sql");
+        bank.Complaints.Should().ContainSingle().Which.Should().Contain("Not ready").And.Contain("0006_ledger_head.sql");
     }
 
     [Fact]
