@@ -35,7 +35,7 @@ public record TransactionResponse(
         transaction.ReversesTransactionId, transaction.HoldId, transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
 }
 
-/// <summary>A transaction as it was made, and what was reversed of it since.</summary>
+/// <summary>A posted transaction, and how much of it is reversed so far.</summary>
 [Example("""
     {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","reversed_amount":"5.00","reversed_by_transaction_ids":[57]}
     """)]
@@ -49,10 +49,10 @@ public sealed record OneTransactionResponse : TransactionResponse
     }
 
     // After the transaction's own members, which would come last.
-    [JsonPropertyOrder(1), RegularExpression(Money.AnswerPattern), Description("How much of it is reversed so far.")]
+    [JsonPropertyOrder(1), RegularExpression(Money.AnswerPattern), Description("How much of this transaction is reversed so far.")]
     public string ReversedAmount { get; }
 
-    [JsonPropertyOrder(1), Description("The transactions that reverse it, in their order.")]
+    [JsonPropertyOrder(1), Description("The transactions that reverse this one, oldest first. Empty if there are none.")]
     public IReadOnlyList<long> ReversedByTransactionIds { get; }
 }
 
@@ -64,7 +64,7 @@ internal static class TransactionEndpoints
             .WithName("get_one_transaction")
             .WithTags("History")
             .WithSummary("Show a transaction")
-            .WithDescription("Shows a transaction with both accounts and their balances right after it.")
+            .WithDescription("Shows a transaction with both accounts, their balances right after it, and how much of it is reversed so far.")
             .Needs(Scope.TransactionsRead)
             .Answers<OneTransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
 
@@ -74,6 +74,6 @@ internal static class TransactionEndpoints
         Currencies currencies,
         CancellationToken cancellationToken) =>
         await transactions.GetAsync(transactionId!.Value, cancellationToken) is { } transaction
-            ? TypedResults.Ok(await TransactionResponse.FromAsync(transaction, currencies))
+            ? TypedResults.Ok(new OneTransactionResponse(transaction, await currencies.OfAsync(transaction.Currency)))
             : Problem.Of(Refusal.TransactionNotFound, $"Transaction {transactionId} does not exist. Check the id.");
 }
