@@ -141,11 +141,12 @@ internal static class OpenApi
                 ((OpenApiSchema)schema).AdditionalPropertiesAllowed = true;
             }
 
-            foreach (var (member, property) in schema.Properties!.Where(property => property.Value is OpenApiSchema))
+            foreach (var (member, property) in schema.Properties!.Where(property => property.Value is OpenApiSchema).ToList())
             {
                 if (schema.Required?.Contains(member) != true)
                 {
                     ((OpenApiSchema)property).Type &= ~JsonSchemaType.Null;
+                    schema.Properties![member] = property.OneOf?.OfType<OpenApiSchemaReference>().SingleOrDefault() ?? property;
                 }
 
                 if (!sent.Contains(name))
@@ -252,7 +253,7 @@ internal static class OpenApi
             foreach (var (status, success) in operation.Responses!.Where(response => response.Key[0] == '2'))
             {
                 var replayed = Header(Idempotency.ReplayedHeader, "`true` where an earlier request with the same key did it.", JsonSchemaType.String);
-                success.Description = "Done: committed and durable.";
+                success.Description = "Done. What it wrote is committed and durable.";
                 ((OpenApiResponse)success).Headers = status == "201"
                     ? Header("Location", "Where to read it again.", JsonSchemaType.String).Concat(replayed).ToDictionary()
                     : replayed;
@@ -325,9 +326,11 @@ internal static class OpenApi
             schema.Description = $"{attributes.OfType<DescriptionAttribute>().SingleOrDefault()?.Description} {AmountForm}".Trim();
         }
 
-        if (type == typeof(DateTime))
+        if (type == typeof(DateTime) || type == typeof(DateTime?))
         {
-            schema.Type = JsonSchemaType.String; // which a converter hides
+            // The converters hide it.
+            (schema.Type, schema.Format) = (JsonSchemaType.String, "date-time");
+            schema.Description = attributes.OfType<DescriptionAttribute>().SingleOrDefault()?.Description;
         }
 
         if (attributes.OfType<NeededAttribute>().Any())

@@ -68,8 +68,10 @@ public sealed record AtomicBatchResponse(
 /// <summary>The outcome of one posting of a batch.</summary>
 public sealed record BatchResultResponse(
     [property: OneOf(BatchResultResponse.Posted, BatchResultResponse.Refused), Description("What became of the posting.")] string Status,
-    [property: Description("The transaction, or null if the posting is refused. In a dry run its id is 0.")] TransactionResponse? Transaction,
-    [property: Description("Why the posting is refused, or null if it is made.")] Problem? Problem)
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("The transaction, if the posting is made. In a dry run its id is 0.")]
+    TransactionResponse? Transaction = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("Why the posting is refused, if it is.")]
+    Problem? Problem = null)
 {
     public const string Posted = "posted";
     public const string Refused = "refused";
@@ -77,7 +79,7 @@ public sealed record BatchResultResponse(
 
 /// <summary>The outcome of each posting of an independent batch or of a dry run.</summary>
 [Example("""
-    {"dry_run":false,"posted":1,"refused":1,"results":[{"status":"posted","transaction":{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"},"problem":null},{"status":"refused","transaction":null,"problem":{"type":"urn:core-banking:problem:account_not_found","title":"The account does not exist","status":404,"detail":"Account 1999 does not exist. Check the id.","code":"account_not_found","trace_id":"0af7651916cd43dd8448eb211c80319c"}}]}
+    {"dry_run":false,"posted":1,"refused":1,"results":[{"status":"posted","transaction":{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}},{"status":"refused","problem":{"type":"urn:core-banking:problem:account_not_found","title":"The account does not exist","status":404,"detail":"Account 1999 does not exist. Check the id.","code":"account_not_found","trace_id":"0af7651916cd43dd8448eb211c80319c"}}]}
     """)]
 public sealed record BatchResponse(
     [property: Description("Whether this was a dry run. Then nothing is written.")] bool DryRun,
@@ -148,8 +150,8 @@ internal static class BatchEndpoints
         foreach (var item in result.Items)
         {
             results.Add(item.Refused is { } refused
-                ? new(BatchResultResponse.Refused, Transaction: null, Problem.Of(refused).ToProblem())
-                : new(BatchResultResponse.Posted, await TransactionResponse.FromAsync(item.Result!, currencies), Problem: null));
+                ? new(BatchResultResponse.Refused, Problem: Problem.Of(refused).ToProblem())
+                : new(BatchResultResponse.Posted, await TransactionResponse.FromAsync(item.Result!, currencies)));
         }
 
         var posted = results.Count(one => one.Problem is null);
