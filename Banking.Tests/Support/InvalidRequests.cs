@@ -385,6 +385,8 @@ internal static class InvalidRequests
             Idempotency, "why", "reason");
         yield return InvalidRequest.In("change_account with nothing to change", Post("change_account", """{"account_id":1000}"""), "owner_name", "overdraft_limit");
         yield return InvalidRequest.In(
+            "change_account with null for both", Post("change_account", """{"account_id":1000,"owner_name":null,"overdraft_limit":null}"""), "owner_name", "overdraft_limit");
+        yield return InvalidRequest.In(
             "change_account with nothing to change, of no account", Post("change_account", """{"account_id":"x","blocks":"all"}"""),
             "account_id", "blocks", "owner_name", "overdraft_limit");
         yield return InvalidRequest.In("deposit with a byte order mark", Post("deposit", "\ufeff{\"account_id\":0,\"amuont\":1}"), "account_id", "amuont", "amount");
