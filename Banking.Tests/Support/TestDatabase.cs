@@ -1,6 +1,7 @@
 using Banking.Data;
 using Banking.Tests;
 using DotNet.Testcontainers.Builders;
+using Npgsql;
 using Testcontainers.PostgreSql;
 
 [assembly: AssemblyFixture(typeof(TestDatabase))]
@@ -54,6 +55,23 @@ public sealed class TestDatabase : IAsyncLifetime
         }
     }
 
+    /// <summary>Runs a file of the repository with psql, which echoes what it reads. In a container it is the container's own psql.</summary>
+    internal async Task<Run> PsqlAsync(string schema, string file, IReadOnlyDictionary<string, string> variables)
+    {
+        var target = new NpgsqlConnectionStringBuilder(ConnectionString);
+        var connection = $"user='{target.Username}' password='{target.Password}' dbname='{target.Database}' options='-c search_path={schema} -c TimeZone=UTC'";
+        string[] options = ["-X", "-a", "-v", "ON_ERROR_STOP=1", .. variables.SelectMany(variable => new[] { "-v", $"{variable.Key}={variable.Value}" })];
+        if (container is null)
+        {
+            return await Run.ToEndAsync(new(
+                Path.Combine(PrivateCluster.FindBinaries() ?? "", "psql"),
+                [.. options, "-f", Path.Combine(Repository.Folder, file), $"host='{target.Host}' port={target.Port} {connection}"]));
+        }
+
+        var result = await container.ExecAsync(["psql", .. options, "-f", $"/{file}", connection]);
+        return new((int)result.ExitCode!.Value, result.Stdout, result.Stderr);
+    }
+
     private static async Task<PostgreSqlContainer?> StartContainerAsync()
     {
         PostgreSqlContainer built;
@@ -61,6 +79,7 @@ public sealed class TestDatabase : IAsyncLifetime
         {
             // Testcontainers turns durability off; what is tested here is a service that relies on it.
             built = new PostgreSqlBuilder("postgres:17")
+                .WithResourceMapping(new DirectoryInfo(Path.Combine(Repository.Folder, "sql")), "/sql")
                 .WithCommand("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on", "-c", "max_connections=300")
                 .Build();
         }
