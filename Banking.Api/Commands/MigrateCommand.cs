@@ -1,5 +1,3 @@
-using Banking.Data;
-
 namespace Banking.Api;
 
 /// <summary>The subcommand <c>migrate</c>: brings the schema to this build's version, or shows what that would take.</summary>

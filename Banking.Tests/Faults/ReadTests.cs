@@ -78,7 +78,7 @@ public sealed class ReadTests(TestDatabase database)
         List<Task<Reply>> sent;
         await using (await book.HoldAsync("LOCK TABLE transaction_log;"))
         {
-            sent = Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}")).ToList();
+            sent = [.. Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}"))];
             var refused = await Task.WhenAny(sent).WaitAsync(TimeSpan.FromSeconds(3));
 
             (await refused).ShouldBeProblem(503, "overloaded");

@@ -103,7 +103,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         (await CallAsync("get_one_account", Good().Without("scope").With(claim, value))).ShouldBeProblem(403, "insufficient_scope");
     }
 
-    public static TheoryData<string> BadTokenNames => new(BadTokens.Keys);
+    public static TheoryData<string> BadTokenNames => [.. BadTokens.Keys];
 
     [Theory]
     [MemberData(nameof(BadTokenNames))]

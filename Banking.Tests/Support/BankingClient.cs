@@ -87,7 +87,7 @@ public abstract class BankingClient
     public async Task<List<JsonElement>> HistoryAsync(long accountId, int limit = 500)
     {
         var entries = new List<JsonElement>();
-        for (string? cursor = ""; cursor is not null;)
+        for (var cursor = ""; cursor is not null;)
         {
             var page = await GetAsync($"/api/transaction_history?account_id={accountId}&limit={limit}{cursor}");
             entries.AddRange(page.Body.GetProperty("transactions").EnumerateArray());

@@ -97,7 +97,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     {
         var binaries = PrivateCluster.FindBinaries();
         Assert.SkipWhen(binaries is null, "A server that is crashed on purpose needs PostgreSQL's server binaries on this machine.");
-        return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
+        return new(binaries, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
     }
 
     private Task CopyAsync(PostgresServer primary, params string[] options) =>
