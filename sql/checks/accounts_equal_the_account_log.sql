@@ -1,5 +1,6 @@
--- Every account is as its last event left it, its first event is its opening, and its id was given out by the head.
--- A row is an account whose status, limit or held amount was changed without an event, or that was never opened.
+-- Every customer's account is as its last event left it. Its first event is its opening, and its id came from the head.
+-- A settlement account has no events.
+-- Each row is an account that changed without an event, or that was never opened.
 SELECT account.account_id
      , account.status
      , last_event.status_after

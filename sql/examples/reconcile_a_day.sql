@@ -6,7 +6,7 @@
 --        The day starts at "from" and ends before "to". The default is today so far; for yesterday: -v from=yesterday -v to=today.
 --        Midnight is that of the session's time zone. Set it with PGTZ=Europe/Berlin.
 --        Once the day is over, the answer never changes: the log is append-only.
--- Reads  The day's rows through an index. On a busy book, run it on a standby.
+-- Reads  All accounts once, and the day's rows through indexes. On a busy book, run it on a standby.
 \if :{?from} \else \set from today \endif
 \if :{?to} \else \set to tomorrow \endif
 
