@@ -9,8 +9,8 @@ using Testcontainers.PostgreSql;
 namespace Banking.Tests;
 
 /// <summary>
-/// The PostgreSQL of a test run: the one that BANKING_TEST_DATABASE names, else a container where a Docker engine answers,
-/// else a private cluster of the machine's binaries. Each book is a schema of its own in it.
+/// The PostgreSQL of a test run: the one that BANKING_TEST_DATABASE names; or a container, if a Docker engine answers; or a private
+/// cluster of the machine's binaries. Each book is a schema in it.
 /// </summary>
 public sealed class TestDatabase : IAsyncLifetime
 {
@@ -77,7 +77,7 @@ public sealed class TestDatabase : IAsyncLifetime
         PostgreSqlContainer built;
         try
         {
-            // Testcontainers turns durability off; what is tested here is a service that relies on it.
+            // Testcontainers turns durability off, but the service relies on it.
             built = new PostgreSqlBuilder("postgres:17")
                 .WithResourceMapping(new DirectoryInfo(Path.Combine(Repository.Folder, "sql")), "/sql")
                 .WithCommand("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on", "-c", "max_connections=300")
@@ -94,7 +94,7 @@ public sealed class TestDatabase : IAsyncLifetime
 
     private static string Clusters => Path.Combine(Path.GetTempPath(), "core-banking-tests");
 
-    /// <summary>Removes what an earlier run left that was killed before it could.</summary>
+    /// <summary>Removes the clusters of earlier runs that were killed.</summary>
     private static void SweepUp()
     {
         Directory.CreateDirectory(Clusters);
