@@ -46,7 +46,7 @@ public sealed partial class SupplyChainTests
     [Fact]
     public void Every_action_is_pinned_by_its_commit()
     {
-        var lines = Workflows.SelectMany(file => File.ReadLines(file)).ToList();
+        var lines = Workflows.SelectMany(File.ReadLines).ToList();
 
         lines.Where(line => line.Contains("uses:")).Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
         lines.Should().Contain(line => line.EndsWith("run: .ci/run")).And.Contain(line => line.EndsWith("run: .ci/image"));
@@ -75,7 +75,7 @@ public sealed partial class SupplyChainTests
            from target in JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Folder, project, "packages.lock.json"))).RootElement.GetProperty("dependencies").EnumerateObject()
            from package in target.Value.EnumerateObject()
            where package.Value.GetProperty("type").GetString() != "Project"
-           select (package.Name, Version: package.Value.GetProperty("resolved").GetString()!) into locked
+           select (package.Name, Version: package.Value.GetProperty("resolved").GetString()) into locked
            group locked by locked into one
            select new Package(one.Key.Name, LicenceOf(one.Key.Name, one.Key.Version)) into package
            group package by package into one
