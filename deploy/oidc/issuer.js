@@ -9,8 +9,8 @@ import Provider from 'oidc-provider';
 
 const issuer = process.env.ISSUER ?? 'http://localhost:9000';
 const audience = 'core-banking';
-const reading = ['accounts:read', 'transactions:read', 'audit:read'];
-const scopes = [...reading, 'accounts:write', 'accounts:manage', 'transactions:write'];
+const reading = ['accounts:read', 'transactions:read', 'holds:read', 'audit:read'];
+const scopes = [...reading, 'accounts:write', 'accounts:manage', 'transactions:write', 'transactions:reverse', 'holds:write'];
 
 const client = (client_id, client_secret, allowed) => ({
   client_id, client_secret, scope: allowed.join(' '), grant_types: ['client_credentials'], response_types: [], redirect_uris: [],
