@@ -158,7 +158,7 @@ public sealed class MemberOfAttribute(params string[] types) : ValidationAttribu
 {
     // The framework passes the whole request as the instance, so it never fails here: MembersOfTheirTypes refuses. Mistakes then asks here.
     protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
-        validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != value is not null
+        validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != (value is not null)
             ? new(value is null ? $"is required in a {type}." : $"does not belong to a {type}. Remove it.")
             : ValidationResult.Success;
 }

@@ -9,19 +9,24 @@ namespace Banking.Data;
 /// </summary>
 public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILogger<HoldExpiry> logger)
 {
-    private sealed record DueHold(long HoldId, long AccountId);
+    private sealed record DueHold(long HoldId, long AccountId, DateTime ExpiresAt);
 
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
-    // By the index hold_due_idx.
+    private const int PageSize = 500;
+
+    // By the index hold_due_idx, from the hold after which the last page ended: holds that cannot be ended now, as another session has
+    // locked their account, stand in nobody's way.
     private const string DueSql = """
         SELECT hold_id
              , account_id
+             , expires_at
           FROM hold
          WHERE status = 'pending'
            AND expires_at <= clock_timestamp()
-         ORDER BY expires_at
-         LIMIT 500;
+           AND (expires_at, hold_id) > (@expires_at, @hold_id)
+         ORDER BY expires_at, hold_id
+         LIMIT @rows;
         """;
 
     private bool isFailing;
@@ -34,8 +39,7 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
         {
             try
             {
-                var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql), stop)).AsList();
-                await Task.WhenAll(due.Select(hold => ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId))));
+                await EndDueAsync(stop);
                 isFailing = false;
             }
             catch (Exception exception) when (!stop.IsCancellationRequested) // whatever it is, the next look may succeed
@@ -47,6 +51,18 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
 
                 isFailing = true;
             }
+        }
+    }
+
+    private async Task EndDueAsync(CancellationToken stop)
+    {
+        var (last, isLastPage) = (new DueHold(0, 0, DateTime.UnixEpoch), false);
+        while (!isLastPage)
+        {
+            var after = new { expires_at = last.ExpiresAt, hold_id = last.HoldId, rows = PageSize };
+            var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql, after), stop)).AsList();
+            await Task.WhenAll(due.Select(hold => ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId))));
+            (last, isLastPage) = (due.LastOrDefault(last), due.Count < PageSize);
         }
     }
 

@@ -39,9 +39,9 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     private const string TimeRule =
         "must be a time such as 2026-01-02T03:04:05Z or 2026-01-02T03:04:05.678901+01:00 (RFC 3339). Z or an offset is required, and at most 6 digits of fraction are allowed.";
 
-    public static TheoryData<string> InvalidRequestNames => new(ByName.Keys);
+    public static TheoryData<string> InvalidRequestNames => [.. ByName.Keys];
 
-    public static TheoryData<string> PostingCalls => new(InvalidRequests.PostingCalls);
+    public static TheoryData<string> PostingCalls => [.. InvalidRequests.PostingCalls];
 
     [Theory]
     [MemberData(nameof(InvalidRequestNames))]
