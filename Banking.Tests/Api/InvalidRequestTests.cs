@@ -37,7 +37,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
         "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
 
     private const string TimeRule =
-        "must be a time such as 2026-01-02T03:04:05Z or 2026-01-02T03:04:05.678901+01:00 (RFC 3339). Z or an offset is required, and at most 6 digits of fraction are allowed.";
+        "must be a time such as 2026-01-02T03:04:05Z or 2026-01-02T03:04:05.678901+01:00 (RFC 3339). Z or an offset is required, and at most 9 digits of fraction are allowed.";
 
     public static TheoryData<string> InvalidRequestNames => [.. ByName.Keys];
 

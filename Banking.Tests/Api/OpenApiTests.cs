@@ -168,6 +168,16 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
     }
 
     [Fact]
+    public async Task The_successes_of_a_call_have_one_type_as_generated_clients_return_one()
+    {
+        var successes = Operation.In(await DescriptionAsync())
+            .Select(operation => operation.Description.GetProperty("responses").EnumerateObject().Where(response => response.Name[0] == '2').ToList()).ToList();
+
+        successes.Should().Contain(several => several.Count > 1).And.OnlyContain(
+            responses => responses.Select(response => response.Value.GetProperty("content").GetProperty("application/json").GetProperty("schema").GetRawText()).Distinct().Count() == 1);
+    }
+
+    [Fact]
     public async Task Tokens_are_described_only_if_the_service_needs_them()
     {
         var open = (await bank.GetAsync("/openapi/v1.json")).Text;
