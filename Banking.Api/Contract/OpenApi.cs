@@ -49,7 +49,6 @@ internal static class OpenApi
         options.AddDocumentTransformer(Introduce);
         options.AddDocumentTransformer((document, _, _) =>
         {
-            OpenApiSchemas.ShareAnswers(document);
             OpenApiSchemas.OpenAnswers(document);
             OpenApiSchemas.ShareMetadata(document);
             return Task.CompletedTask;

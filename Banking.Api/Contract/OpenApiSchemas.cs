@@ -76,45 +76,6 @@ internal static class OpenApiSchemas
     }
 
     /// <summary>
-    /// Gives a call one type of answer, with the members of all its successes. Generated clients return one type: they would throw at a
-    /// success of another one, or lose its members.
-    /// </summary>
-    public static void ShareAnswers(OpenApiDocument document)
-    {
-        var schemas = document.Components!.Schemas!;
-        foreach (var operation in document.Paths.Values.SelectMany(path => path.Operations!.Values))
-        {
-            var answers = operation.Responses!.Where(response => response.Key[0] == '2').OrderBy(response => response.Key)
-                .Select(response => response.Value.Content!["application/json"]).ToList();
-            if (answers.Count == 1)
-            {
-                continue;
-            }
-
-            var shared = (OpenApiSchema)schemas[NameOf(answers[0])];
-            foreach (var answer in answers)
-            {
-                var own = schemas[NameOf(answer)];
-                answer.Example = own.Examples!.Single(); // each success shows its own
-                shared.Required!.IntersectWith(own.Required!);
-                foreach (var (member, property) in own.Properties!)
-                {
-                    shared.Properties!.TryAdd(member, property);
-                }
-            }
-
-            shared.Examples = null;
-            foreach (var answer in answers.Skip(1))
-            {
-                schemas.Remove(NameOf(answer));
-                answer.Schema = answers[0].Schema;
-            }
-        }
-
-        static string NameOf(OpenApiMediaType answer) => ((OpenApiSchemaReference)answer.Schema!).Reference.Id!;
-    }
-
-    /// <summary>
     /// Opens answers, as a later version may add members and words. Requests stay closed, as the service refuses a member that it does
     /// not know. In both, an optional member is left out and not null, so that it has one type.
     /// </summary>

@@ -57,13 +57,6 @@ public sealed record BatchRequest(
     public const string Independent = "independent";
 }
 
-/// <summary>The transactions of an atomic batch.</summary>
-[Example("""
-    {"transactions":[{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}]}
-    """)]
-public sealed record AtomicBatchResponse(
-    [property: Description("The transactions, in the order of the request.")] IReadOnlyList<TransactionResponse> Transactions);
-
 /// <summary>The outcome of one posting of a batch.</summary>
 public sealed record BatchResultResponse(
     [property: OneOf(BatchResultResponse.Posted, BatchResultResponse.Refused), Description("What became of the posting.")] string Status,
@@ -76,15 +69,21 @@ public sealed record BatchResultResponse(
     public const string Refused = "refused";
 }
 
-/// <summary>The outcome of each posting of an independent batch or of a dry run.</summary>
+/// <summary>What became of a batch: the transactions of an atomic one, or else the outcome of each posting. One type for both, as the clients that generators make return one.</summary>
 [Example("""
     {"dry_run":false,"posted":1,"refused":1,"results":[{"status":"posted","transaction":{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}},{"status":"refused","problem":{"type":"urn:core-banking:problem:account_not_found","title":"The account does not exist","status":404,"detail":"Account 1999 does not exist. Check the id.","code":"account_not_found","trace_id":"0af7651916cd43dd8448eb211c80319c"}}]}
     """)]
 public sealed record BatchResponse(
-    [property: Description("Whether this was a dry run. Then nothing is written.")] bool DryRun,
-    [property: Description("How many postings are made. In a dry run: would be made.")] int Posted,
-    [property: Description("How many postings are refused.")] int Refused,
-    [property: Description("The outcome of each posting, in the order of the request.")] IReadOnlyList<BatchResultResponse> Results);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("The transactions of an atomic batch, in the order of the request.")]
+    IReadOnlyList<TransactionResponse>? Transactions = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("Whether this was a dry run. Then nothing is written.")]
+    bool? DryRun = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("How many postings are made. In a dry run: would be made.")]
+    int? Posted = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("How many postings are refused.")]
+    int? Refused = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull), Description("The outcome of each posting of an independent batch or a dry run, in the order of the request.")]
+    IReadOnlyList<BatchResultResponse>? Results = null);
 
 /// <summary>Makes many postings with one request.</summary>
 internal static class BatchEndpoints
@@ -99,7 +98,7 @@ internal static class BatchEndpoints
                 + "posting that is refused, with its failed_index. The answer of an independent batch and of a dry run has the outcome of each posting (200). "
                 + "One Idempotency-Key covers the whole batch. A retry of an independent batch decides its refused postings again, and only those.")
             .Needs(Scope.TransactionsWrite)
-            .AnswersOfLedger<AtomicBatchResponse>(
+            .AnswersOfLedger<BatchResponse>(
                 201, Refusal.AccountNotFound, Refusal.AccountFrozen, Refusal.AccountClosed, Refusal.AmountPrecision, Refusal.BalanceLimitExceeded,
                 Refusal.InsufficientFunds, Refusal.SameAccount, Refusal.CurrencyMismatch)
             .Produces<BatchResponse>(200);
@@ -132,7 +131,7 @@ internal static class BatchEndpoints
         return new(id, posting.Type!, from, to, posting.Amount!.Value, posting.Reference, Metadata.Write(posting.Metadata));
     }
 
-    private static async ValueTask<AtomicBatchResponse> AtomicAsync(BatchResult result, Currencies currencies)
+    private static async ValueTask<BatchResponse> AtomicAsync(BatchResult result, Currencies currencies)
     {
         var transactions = new List<TransactionResponse>(result.Items.Count);
         foreach (var item in result.Items)
@@ -154,6 +153,6 @@ internal static class BatchEndpoints
         }
 
         var posted = results.Count(one => one.Problem is null);
-        return new(isDryRun, posted, results.Count - posted, results);
+        return new(DryRun: isDryRun, Posted: posted, Refused: results.Count - posted, Results: results);
     }
 }
