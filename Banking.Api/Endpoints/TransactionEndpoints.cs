@@ -25,15 +25,14 @@ public record TransactionResponse(
     [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
     [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
 {
-    public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies)
-    {
-        var currency = await currencies.OfAsync(transaction.Currency);
-        return new(
-            transaction.TransactionId, transaction.Type, transaction.FromAccountId, transaction.ToAccountId,
-            Money.Format(transaction.Amount, currency), transaction.Currency,
-            Money.Format(transaction.FromBalanceAfter, currency), Money.Format(transaction.ToBalanceAfter, currency),
-            transaction.ReversesTransactionId, transaction.HoldId, transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
-    }
+    public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies) =>
+        From(transaction, await currencies.OfAsync(transaction.Currency));
+
+    public static TransactionResponse From(Transaction transaction, Currency currency) => new(
+        transaction.TransactionId, transaction.Type, transaction.FromAccountId, transaction.ToAccountId,
+        Money.Format(transaction.Amount, currency), transaction.Currency,
+        Money.Format(transaction.FromBalanceAfter, currency), Money.Format(transaction.ToBalanceAfter, currency),
+        transaction.ReversesTransactionId, transaction.HoldId, transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
 }
 
 /// <summary>A posted transaction, and how much of it is reversed so far.</summary>
@@ -52,7 +51,8 @@ public sealed record OneTransactionResponse(
 {
     public static new async ValueTask<OneTransactionResponse> FromAsync(Transaction transaction, Currencies currencies)
     {
-        var (posted, currency) = (await TransactionResponse.FromAsync(transaction, currencies), await currencies.OfAsync(transaction.Currency));
+        var currency = await currencies.OfAsync(transaction.Currency);
+        var posted = From(transaction, currency);
         return new(
             posted.TransactionId, posted.Type, posted.FromAccountId, posted.ToAccountId, posted.Amount, posted.Currency, posted.FromBalanceAfter,
             posted.ToBalanceAfter, posted.ReversesTransactionId, posted.HoldId, posted.Reference, posted.Metadata, posted.CreatedAt,
