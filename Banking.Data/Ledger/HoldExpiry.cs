@@ -11,6 +11,7 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
 {
     private sealed record DueHold(long HoldId, long AccountId);
 
+    private const int AtOnce = 500;
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
     // By the index hold_due_idx.
@@ -20,10 +21,13 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
           FROM hold
          WHERE status = 'pending'
            AND expires_at <= clock_timestamp()
+           AND hold_id <> ALL (@underway)
          ORDER BY expires_at
-         LIMIT 500;
+         LIMIT @more;
         """;
 
+    // A hold that another session has locked takes its time, and the others do not wait for it.
+    private readonly Dictionary<long, Task> underway = [];
     private bool isFailing;
 
     /// <summary>Looks for due holds until it is stopped.</summary>
@@ -34,9 +38,13 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
         {
             try
             {
-                var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql), stop)).AsList();
-                await Task.WhenAll(due.Select(hold => ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId))));
-                isFailing = false;
+                var ended = underway.Where(one => one.Value.IsCompleted).ToList();
+                ended.ForEach(one => underway.Remove(one.Key));
+                await Task.WhenAll(ended.Select(one => one.Value));
+                var sought = new { underway = underway.Keys.ToArray(), more = AtOnce - underway.Count };
+                var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql, sought), stop)).AsList();
+                due.ForEach(hold => underway.Add(hold.HoldId, ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId))));
+                isFailing &= ended.Count == 0 && due.Count > 0;
             }
             catch (Exception exception) when (!stop.IsCancellationRequested) // whatever it is, the next look may succeed
             {
