@@ -1,5 +1,3 @@
-using Banking.Data;
-
 namespace Banking.Api;
 
 /// <summary>The subcommand <c>migrate</c>: applies the missing scripts, or prints them.</summary>

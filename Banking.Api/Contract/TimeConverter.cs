@@ -15,7 +15,7 @@ internal sealed class TimeConverter : JsonConverter<DateTime>
     public override void Write(Utf8JsonWriter writer, DateTime value, JsonSerializerOptions options)
     {
         Span<byte> text = stackalloc byte[Length];
-        value.ToUniversalTime().TryFormat(text, out var written, Form, System.Globalization.CultureInfo.InvariantCulture);
+        value.ToUniversalTime().TryFormat(text, out var written, Form, CultureInfo.InvariantCulture);
         writer.WriteStringValue(text[..written]);
     }
 }

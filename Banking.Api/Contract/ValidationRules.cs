@@ -158,7 +158,7 @@ public sealed class MemberOfAttribute(params string[] types) : ValidationAttribu
 {
     // The framework shows a rule of an item the whole request. It asks MembersOfTheirTypes, and Mistakes asks here.
     protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
-        validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != value is not null
+        validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != (value is not null)
             ? new(value is null ? $"is required of a {type}." : $"is no member of a {type}.")
             : ValidationResult.Success;
 }

@@ -59,7 +59,7 @@ public sealed record CreateAccountResponse(
 {
     public static async ValueTask<CreateAccountResponse> FromAsync(OpenedAccount opened, Currencies currencies)
     {
-        var account = await AccountResponse.FromAsync(opened.Account, currencies);
+        var account = await FromAsync(opened.Account, currencies);
         return new(
             account.AccountId, account.OwnerName, account.Currency, account.Status, account.Balance, account.Held, account.Available,
             account.OverdraftLimit, account.Reference, account.Metadata, account.CreatedAt, opened.Deposit?.TransactionId);

@@ -1,6 +1,5 @@
 using System.Collections.ObjectModel;
 using System.ComponentModel;
-using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Banking.Data;
@@ -124,7 +123,7 @@ internal static class BatchEndpoints
     {
         var (from, to) = posting.Type switch
         {
-            PostingType.Deposit => ((long?)null, posting.AccountId),
+            PostingType.Deposit => (null, posting.AccountId),
             PostingType.Withdrawal => (posting.AccountId, null),
             _ => (posting.FromAccountId, posting.ToAccountId),
         };

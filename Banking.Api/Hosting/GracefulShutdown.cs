@@ -1,5 +1,3 @@
-using Banking.Data;
-
 namespace Banking.Api;
 
 /// <summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Banking.Data;
 using Microsoft.Extensions.Options;
 using Npgsql;

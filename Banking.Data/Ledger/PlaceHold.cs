@@ -22,7 +22,7 @@ public sealed record PlaceHold(
 
     internal override Decision<Hold> Decide(LockedBook book)
     {
-        var expiresAt = ExpiresAt ?? book.Head.Now + DefaultDuration;
+        var expiresAt = ExpiresAt ?? (book.Head.Now + DefaultDuration);
         if (expiresAt <= book.Head.Now || expiresAt > book.Head.Now.AddYears(1))
         {
             return new Refused(Refusal.ValidationFailed, "must be in the future, and at most one year away.", "expires_at");

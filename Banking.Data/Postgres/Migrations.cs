@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Reflection;
 using Dapper;
-using DbUp;
 using DbUp.Postgresql;
 using Npgsql;
 

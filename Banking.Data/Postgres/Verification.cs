@@ -82,7 +82,7 @@ public sealed class Verification(string connectionString, LedgerOptions options)
         await connection.ExecuteAsync(SessionSql, Session);
         var rows = 0L;
         var findings = new List<string>();
-        foreach (IDictionary<string, object?> row in connection.Query(sql, parameters, buffered: false))
+        foreach (var row in connection.Query(sql, parameters, buffered: false).Cast<IDictionary<string, object?>>())
         {
             if (rows++ < FindingsShown)
             {

@@ -88,7 +88,7 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
         var deposits = await Task.WhenAll(Enumerable.Range(1, 10).Select(_ => bank.DepositAsync(account, "1")));
 
         var read = new List<long>();
-        for (string? cursor = ""; cursor is not null;)
+        for (var cursor = ""; cursor is not null;)
         {
             var page = await bank.GetAsync($"/api/transaction_history?account_id={account}&limit=3{cursor}");
             read.AddRange(page.Body.GetProperty("transactions").EnumerateArray().Select(IdOf));

@@ -34,9 +34,9 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     private const string AmountRule =
         "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
 
-    public static TheoryData<string> InvalidRequestNames => new(ByName.Keys);
+    public static TheoryData<string> InvalidRequestNames => [.. ByName.Keys];
 
-    public static TheoryData<string> PostingCalls => new(InvalidRequests.PostingCalls);
+    public static TheoryData<string> PostingCalls => [.. InvalidRequests.PostingCalls];
 
     [Theory]
     [MemberData(nameof(InvalidRequestNames))]

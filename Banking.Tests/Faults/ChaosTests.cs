@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The real program and a real PostgreSQL, both killed again and again under load: what was acknowledged is there, once.</summary>
+/// <summary>The real program and a real PostgreSQL are killed again and again under load. Everything acknowledged is in the book exactly once.</summary>
 public sealed class ChaosTests
 {
     [Fact]
@@ -28,7 +28,7 @@ public sealed class ChaosTests
     {
         await using var chaos = await Chaos.StartAsync(clients: 32);
         using var minutes = new CancellationTokenSource(TimeSpan.FromSeconds(150));
-        // Each on its own, so that the one also happens in the middle of the other's recovery.
+        // The two run on their own clocks, so one also strikes while the other recovers.
         await Task.WhenAll(AgainAndAgainAsync(chaos.KillServiceAsync, 1_500), AgainAndAgainAsync(chaos.CrashDatabaseAsync, 900));
         await chaos.Clients.AcknowledgeAsync(100);
         await chaos.EndAsync();
@@ -43,7 +43,7 @@ public sealed class ChaosTests
         }
     }
 
-    /// <summary>A database, a service and its clients, and what is done to them.</summary>
+    /// <summary>A database, a service and its clients, and the faults they get.</summary>
     private sealed class Chaos : IAsyncDisposable
     {
         private readonly PostgresServer server;
@@ -96,7 +96,7 @@ public sealed class ChaosTests
             await server.StartAsync();
         }
 
-        /// <summary>Lets every client have its last answer, and compares all answers with the book.</summary>
+        /// <summary>Waits for the last answer of every client, then compares all answers with the book.</summary>
         public async Task EndAsync()
         {
             await enough.CancelAsync();

@@ -3,7 +3,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The connection to the database breaks exactly at a commit, where nobody can tell from outside whether it was made.</summary>
+/// <summary>The connection to the database breaks exactly at a commit, so the service can't know whether the commit happened.</summary>
 public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
 {
     private const string AllDone = "SELECT count(*) FROM transaction_log;";
@@ -161,7 +161,7 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         await bank.Book.ScalarAsync<long>("SELECT last_transaction_id FROM ledger_head;"),
         await bank.Book.ScalarAsync<long>("SELECT count(*) FROM account WHERE kind = 'customer';"));
 
-    /// <summary>Of this call there is exactly one effect: the one that was answered.</summary>
+    /// <summary>The call had exactly one effect: the one in its answer.</summary>
     private static async Task ThereIsOneAsync(
         BankingApp bank, Verb verb, long one, long other, (long Postings, long Head, long Accounts) before, Reply reply)
     {
@@ -188,7 +188,7 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
-    /// <summary>Sends a first request, which waits for the head, and then the others, which wait behind it; lets go when all wait, and breaks what the others commit.</summary>
+    /// <summary>Sends a first request that waits for the head, then the others behind it. Releases the head when all wait, and breaks the commit of the others.</summary>
     private async Task<(Reply First, List<Task<Reply>> Waiting)> HeldAsync(
         BankingApp bank, Func<Task<Reply>> first, Func<List<Task<Reply>>> others, Fault[] faults)
     {

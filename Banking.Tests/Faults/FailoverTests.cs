@@ -5,7 +5,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The primary dies and its synchronous standby takes over: what was acknowledged is there, and the service finds its way by itself.</summary>
+/// <summary>The primary dies and its synchronous standby takes over. Everything acknowledged is there, and the service finds the new primary by itself.</summary>
 public sealed class FailoverTests
 {
     [Theory(Explicit = true), Trait("Category", "Long")]
@@ -47,8 +47,8 @@ public sealed class FailoverTests
         service.Errors.Should().BeEmpty();
     }
 
-    // PostgreSQL answers a commit that is cancelled while it waits for its standby with success and a warning: it is then on the
-    // primary alone. Whoever hears 201 has to find the posting after the failover all the same.
+    // If a commit is cancelled while it waits for the standby, PostgreSQL reports success with a warning: the commit is then on the
+    // primary alone. A client that gets 201 must still find its posting after the failover.
     [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task What_no_standby_has_confirmed_is_not_acknowledged()
     {

@@ -1,10 +1,9 @@
 using System.Diagnostics;
-using System.Net;
 using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A machine that freezes closes nothing: its sockets stay open, and so does its transaction.</summary>
+/// <summary>A machine that freezes closes no socket, so its transaction stays open.</summary>
 public sealed class FrozenInstanceTests(TestDatabase database)
 {
     [Fact]
@@ -17,7 +16,7 @@ public sealed class FrozenInstanceTests(TestDatabase database)
         await freezing.StartAsync();
         await other.StartAsync();
         var account = await other.OpenAsync("1");
-        // It waits for the head, freezes, and is given it.
+        // It waits for the head and freezes. Then the database gives it the lock.
         Task<Reply> frozen;
         await using (var head = await book.HoldHeadAsync())
         {

@@ -6,7 +6,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Clients that take more than their share: each has its answer, and a well-behaved client beside it is served.</summary>
+/// <summary>Clients that take more than their share are refused, and a well-behaved client beside them is served.</summary>
 public sealed class LimitsTests(TestDatabase database)
 {
     private const string Ask = "GET /health/live HTTP/1.1\r\nHost: bank\r\n";
@@ -25,16 +25,16 @@ public sealed class LimitsTests(TestDatabase database)
 
         async Task Slow()
         {
-            using var client = await ConnectAsync(bank);
-            var answer = AnswersAsync(client);
+            using var client = await RawClient.ConnectAsync(bank);
+            var answer = client.AnswersAsync();
             await TrickleAsync(client, $"{Ask}X-Slow: ", answer);
             (await answer).Should().StartWith("HTTP/1.1 408 ");
         }
 
         async Task SlowBody()
         {
-            using var client = await ConnectAsync(bank);
-            var answer = AnswersAsync(client);
+            using var client = await RawClient.ConnectAsync(bank);
+            var answer = client.AnswersAsync();
             await TrickleAsync(
                 client, $"POST /api/deposit HTTP/1.1\r\nHost: bank\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{body[..^1]}", answer);
             var parts = (await answer).Split("\r\n\r\n", 2);
@@ -44,18 +44,8 @@ public sealed class LimitsTests(TestDatabase database)
 
         async Task Deaf()
         {
-            using var client = await ConnectAsync(bank, receiveBuffer: 4096);
-            var request = Encoding.ASCII.GetBytes("GET /openapi/v1.json HTTP/1.1\r\nHost: bank\r\n\r\n");
-            var send = async () =>
-            {
-                using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-                while (true)
-                {
-                    await client.GetStream().WriteAsync(request, deadline.Token);
-                    await Task.Delay(10, deadline.Token);
-                }
-            };
-            await send.Should().ThrowAsync<IOException>("the service has to hang up");
+            using var client = await RawClient.ConnectAsync(bank, receiveBuffer: 4096);
+            await Wait.UntilAsync(async () => !await client.SendAsync("GET /openapi/v1.json HTTP/1.1\r\nHost: bank\r\n\r\n")); // the service has to hang up
         }
     }
 
@@ -73,9 +63,9 @@ public sealed class LimitsTests(TestDatabase database)
 
         async Task RefusedAsync()
         {
-            using var client = await ConnectAsync(bank);
-            var answer = AnswersAsync(client);
-            await SendAsync(client, $"{line}\r\nHost: bank\r\n{headers}\r\n");
+            using var client = await RawClient.ConnectAsync(bank);
+            var answer = client.AnswersAsync();
+            await client.SendAsync($"{line}\r\nHost: bank\r\n{headers}\r\n");
             (await answer).Should().StartWith($"HTTP/1.1 {status} ");
         }
     }
@@ -95,10 +85,10 @@ public sealed class LimitsTests(TestDatabase database)
 
         foreach (var (length, number) in new[] { (90_000, 1), (10, 250) })
         {
-            using var client = await ConnectAsync(bank);
+            using var client = await RawClient.ConnectAsync(bank);
             var headers = string.Concat(Enumerable.Range(0, number).Select(i => $"X-{i}: {new string('x', length)}\r\n"));
-            await SendAsync(client, $"{Ask}Connection: close\r\n{headers}\r\n");
-            (await AnswersAsync(client)).Should().StartWith("HTTP/1.1 200 ");
+            await client.SendAsync($"{Ask}Connection: close\r\n{headers}\r\n");
+            (await client.AnswersAsync()).Should().StartWith("HTTP/1.1 200 ");
         }
     }
 
@@ -132,11 +122,11 @@ public sealed class LimitsTests(TestDatabase database)
     public async Task Connections_without_a_request_are_closed()
     {
         await using var bank = new BankingApp(database, null, ("Banking:KeepAliveSeconds", "1"));
-        using var unused = await ConnectAsync(bank);
-        using var used = await ConnectAsync(bank);
-        await SendAsync(used, $"{Ask}\r\n");
+        using var unused = await RawClient.ConnectAsync(bank);
+        using var used = await RawClient.ConnectAsync(bank);
+        await used.SendAsync($"{Ask}\r\n");
 
-        var answers = await Task.WhenAll(AnswersAsync(unused), AnswersAsync(used));
+        var answers = await Task.WhenAll(unused.AnswersAsync(), used.AnswersAsync());
 
         answers[0].Should().BeEmpty();
         answers[1].Should().StartWith("HTTP/1.1 200 ");
@@ -146,14 +136,14 @@ public sealed class LimitsTests(TestDatabase database)
     public async Task A_connection_beyond_the_limit_is_closed_and_those_within_are_served()
     {
         await using var bank = new BankingApp(database, null, ("Banking:ConnectionLimit", "3"));
-        var clients = new List<TcpClient>();
+        var clients = new List<RawClient>();
         for (var i = 0; i < 3; i++)
         {
-            clients.Add(await ConnectAsync(bank));
+            clients.Add(await RawClient.ConnectAsync(bank));
             (await ServedAsync(clients[i])).Should().BeTrue();
         }
 
-        using (var beyond = await ConnectAsync(bank))
+        using (var beyond = await RawClient.ConnectAsync(bank))
         {
             (await ServedAsync(beyond)).Should().BeFalse();
         }
@@ -167,24 +157,13 @@ public sealed class LimitsTests(TestDatabase database)
         await Wait.UntilAsync(
             async () =>
             {
-                using var next = await ConnectAsync(bank);
+                using var next = await RawClient.ConnectAsync(bank);
                 return await ServedAsync(next);
             },
             seconds: 10);
         clients.ForEach(client => client.Dispose());
 
-        static async Task<bool> ServedAsync(TcpClient client)
-        {
-            try
-            {
-                await SendAsync(client, $"{Ask}\r\n");
-                return await client.GetStream().ReadAsync(new byte[1_000]) > 0;
-            }
-            catch (IOException)
-            {
-                return false;
-            }
-        }
+        static async Task<bool> ServedAsync(RawClient client) => await client.SendAsync($"{Ask}\r\n") && await client.IsAnsweredAsync();
     }
 
     [Fact]
@@ -207,7 +186,7 @@ public sealed class LimitsTests(TestDatabase database)
     [Theory]
     [InlineData(null)]
     [InlineData("bad")]
-    public async Task Those_who_are_not_let_in_share_their_address_rate_and_a_caller_beside_them_has_its_own(string? token)
+    public async Task Callers_without_a_good_token_share_the_rate_of_their_address_and_a_good_caller_there_has_its_own(string? token)
     {
         await using var guarded = new GuardedBank(database, ("Banking:RateLimit", "5"));
 
@@ -235,7 +214,7 @@ public sealed class LimitsTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task While_the_database_hangs_a_read_is_cut_short_and_a_posting_is_not()
+    public async Task While_the_database_hangs_a_read_times_out_and_a_posting_waits_for_its_outcome()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
         await using var bank = new BankingApp(
@@ -264,18 +243,17 @@ public sealed class LimitsTests(TestDatabase database)
         var account = await service.OpenAsync();
         var (before, since) = (service.Megabytes("VmHWM"), Stopwatch.GetTimestamp());
 
-        var clients = new TcpClient[Idle];
-        await Parallel.ForEachAsync(Enumerable.Range(0, Idle), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, cancellation) =>
+        var clients = new RawClient[Idle];
+        await Parallel.ForEachAsync(Enumerable.Range(0, Idle), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, _) =>
         {
-            clients[i] = new();
-            await clients[i].ConnectAsync(IPAddress.Loopback, service.Address.Port, cancellation);
+            clients[i] = await RawClient.ConnectAsync(service);
             if (i % 2 == 0)
             {
-                await clients[i].GetStream().WriteAsync(Encoding.ASCII.GetBytes(Ask), cancellation); // half a request, and never the rest
+                await clients[i].SendAsync(Ask); // half a request, and never the rest
             }
         });
         var connected = Stopwatch.GetElapsedTime(since);
-        var closed = Task.WhenAll(clients.Select(AnswersAsync));
+        var closed = Task.WhenAll(clients.Select(client => client.AnswersAsync(seconds: 120)));
         var waits = new List<TimeSpan>();
         var answered = 0;
         while (!closed.IsCompleted)
@@ -298,7 +276,7 @@ public sealed class LimitsTests(TestDatabase database)
         Array.ForEach(clients, client => client.Dispose());
     }
 
-    /// <summary>While something goes on, a client with a connection of its own is served, each request within a second.</summary>
+    /// <summary>While the mischief lasts, a client with its own connection gets each answer within a second.</summary>
     private static async Task BesideAGoodClientAsync(BankingApp bank, Task mischief)
     {
         var account = await bank.OpenAsync();
@@ -316,14 +294,7 @@ public sealed class LimitsTests(TestDatabase database)
         (await bank.Book.ScalarAsync<decimal>("SELECT balance FROM account WHERE account_id = @account;", new { account })).Should().Be(served);
     }
 
-    private static async Task<TcpClient> ConnectAsync(BankingApp bank, int receiveBuffer = 65_536)
-    {
-        var client = new TcpClient { ReceiveBufferSize = receiveBuffer };
-        await client.ConnectAsync(IPAddress.Loopback, bank.Http.BaseAddress!.Port);
-        return client;
-    }
-
-    /// <summary>Most of fifty at once, where five a second may.</summary>
+    /// <summary>Most of fifty requests at once, because only five a second are allowed.</summary>
     private static void ShouldBeLimited(List<Reply> refused)
     {
         refused.Should().HaveCountGreaterThan(30);
@@ -346,46 +317,13 @@ public sealed class LimitsTests(TestDatabase database)
     })
     { BaseAddress = bank.Http.BaseAddress };
 
-    private static async Task SendAsync(TcpClient client, string text)
+    /// <summary>Sends a good beginning, then a thousand bytes a second until the service answers.</summary>
+    private static async Task TrickleAsync(RawClient client, string beginning, Task answer)
     {
-        try
-        {
-            await client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(text));
-        }
-        catch (IOException)
-        {
-            // Refused before all of it was sent.
-        }
-    }
-
-    /// <summary>Sends a good beginning and then a thousand bytes a second, until there is an answer.</summary>
-    private static async Task TrickleAsync(TcpClient client, string beginning, Task answer)
-    {
-        await SendAsync(client, beginning);
+        await client.SendAsync(beginning);
         while (await Task.WhenAny(answer, Task.Delay(100)) != answer)
         {
-            await SendAsync(client, new string(' ', 100));
+            await client.SendAsync(new string(' ', 100));
         }
-    }
-
-    /// <summary>All that the service answers until it closes the connection.</summary>
-    private static async Task<string> AnswersAsync(TcpClient client)
-    {
-        var answers = new StringBuilder();
-        var buffer = new byte[4_096];
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(25)); // less than the framework's own limits
-        try
-        {
-            for (int read; (read = await client.GetStream().ReadAsync(buffer, deadline.Token)) > 0;)
-            {
-                answers.Append(Encoding.UTF8.GetString(buffer, 0, read));
-            }
-        }
-        catch (IOException)
-        {
-            // Closed with something of ours unread.
-        }
-
-        return answers.ToString();
     }
 }

@@ -3,8 +3,7 @@ using FluentAssertions;
 namespace Banking.Tests;
 
 /// <summary>
-/// The connection breaks in the middle of an answer. The layer above the driver then says what it missed, not that the connection
-/// is gone.
+/// The connection breaks in the middle of a result. The layer above the driver then reports the missing rows, not the lost connection.
 /// </summary>
 public sealed class LostConnectionTests(TestDatabase database) : IAsyncDisposable
 {

@@ -6,7 +6,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The largest pages and the worst bodies at once, in the memory of a small container.</summary>
+/// <summary>The largest pages and the worst bodies at once fit in the memory of a small container.</summary>
 public sealed class MemoryTests(TestDatabase database)
 {
     private const int ContainerMegabytes = 512;
@@ -15,7 +15,7 @@ public sealed class MemoryTests(TestDatabase database)
     [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Twenty_readers_of_the_largest_pages_beside_fifty_hostile_bodies_fit_in_a_container_of_512_MB()
     {
-        // What .NET takes of a container with such a limit: three quarters of it.
+        // In a container .NET uses three quarters of the limit.
         await using var service = new ServiceProcess(
             database.ConnectionString, $"book_{Guid.NewGuid():N}", ("DOTNET_GCHeapHardLimit", $"0x{ContainerMegabytes * 1024L * 1024 * 3 / 4:X}"));
         await service.StartAsync();
@@ -59,7 +59,7 @@ public sealed class MemoryTests(TestDatabase database)
         peak.Should().BeLessThan(ContainerMegabytes);
     }
 
-    /// <summary>Bodies of as many bytes as one may have.</summary>
+    /// <summary>Bodies of the largest allowed size.</summary>
     private static readonly (string Call, string Body)[] Hostile =
     [
         ("deposit", Filled("""{"account_id":1,"amount":"1","metadata":{""", i => $"\"{i:x}\":\"\",", "\"\":\"\"}}")),
@@ -89,7 +89,7 @@ public sealed class MemoryTests(TestDatabase database)
         }
     }
 
-    /// <summary>The largest notes: as many bytes as they may have, and each of them six in JSON.</summary>
+    /// <summary>The largest metadata: each of its characters takes six bytes in JSON.</summary>
     private static class Largest
     {
         public static readonly string Reference = string.Concat(Enumerable.Repeat("🦊", 140));

@@ -8,13 +8,13 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>More readers than the database can serve, or readers that leave: those who write don't notice, and the service stays small.</summary>
+/// <summary>More readers than the database can serve, or readers that leave. Writers don't notice, and the service stays small.</summary>
 public sealed class ReadTests(TestDatabase database)
 {
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
     [Fact]
-    public async Task Two_hundred_and_fifty_readers_starve_neither_a_depositor_nor_readiness()
+    public async Task Two_hundred_and_fifty_readers_slow_down_neither_a_depositor_nor_readiness()
     {
         const string Application = "many-readers";
         await using var service = new ServiceProcess($"{database.ConnectionString};Application Name={Application}", schema);
@@ -29,7 +29,7 @@ public sealed class ReadTests(TestDatabase database)
             var page = await service.GetAsync($"/api/transaction_history?account_id={read}&limit=500");
             if (page.Status != HttpStatusCode.OK)
             {
-                await Task.Delay(100); // as it is asked to
+                await Task.Delay(100); // as Retry-After asks
             }
 
             return page;
@@ -78,7 +78,7 @@ public sealed class ReadTests(TestDatabase database)
         List<Task<Reply>> sent;
         await using (await book.HoldAsync("LOCK TABLE transaction_log;"))
         {
-            sent = Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}")).ToList();
+            sent = [.. Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}"))];
             var refused = await Task.WhenAny(sent).WaitAsync(TimeSpan.FromSeconds(3));
 
             (await refused).ShouldBeProblem(503, "overloaded");
@@ -99,7 +99,7 @@ public sealed class ReadTests(TestDatabase database)
         (await bank.BalanceAsync(account)).Should().Be("1.00");
         await using var held = await book.HoldAsync("LOCK TABLE account;");
         var (path, first) = ($"/api/get_one_account?account_id={account}", bank.BalanceAsync(account));
-        await UntilAsync(async () => await book.ScalarAsync<bool>(
+        await Wait.UntilAsync(async () => await book.ScalarAsync<bool>(
             $"SELECT EXISTS (SELECT FROM pg_locks WHERE relation = to_regclass('{schema}.account') AND NOT granted);"));
         using var leaving = new CancellationTokenSource(TimeSpan.FromSeconds(5));
         var leavers = Enumerable.Range(0, 4).Select(_ => bank.Http.GetAsync(new Uri(path, UriKind.Relative), leaving.Token)).ToList();
@@ -111,7 +111,7 @@ public sealed class ReadTests(TestDatabase database)
         (await bank.GetAsync(path)).ShouldBeProblem(503, "overloaded");
         await leaving.CancelAsync();
         Task<Reply>? next = null;
-        await UntilAsync(async () =>
+        await Wait.UntilAsync(async () =>
         {
             next = bank.GetAsync(path);
             return await Task.WhenAny(next, Task.Delay(500)) != next; // it waits
@@ -129,7 +129,7 @@ public sealed class ReadTests(TestDatabase database)
         await service.StartAsync();
         var account = await service.OpenAsync("1");
         var page = $"/api/transaction_history?account_id={account}";
-        await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => service.GetAsync(page))); // so that there are connections that hang
+        await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => service.GetAsync(page))); // opens the connections that will hang
         var before = Threads();
         proxy.Hang();
 
@@ -151,7 +151,7 @@ public sealed class ReadTests(TestDatabase database)
         Report.Write($"{before} threads before, {most} at most while readers leave a database that hangs.");
         most.Should().BeLessThan(before + 8);
         proxy.GoOn();
-        await UntilAsync(async () => (await service.GetAsync(page)).Status == HttpStatusCode.OK);
+        await Wait.UntilAsync(async () => (await service.GetAsync(page)).Status == HttpStatusCode.OK);
         service.Errors.Should().BeEmpty();
 
         int Threads() => Directory.GetDirectories($"/proc/{service.ProcessId}/task").Length;
@@ -186,7 +186,7 @@ public sealed class ReadTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Whatever_is_thrown_once_the_connection_is_lost_is_a_fault_that_passes()
+    public async Task Any_exception_after_the_connection_is_lost_counts_as_transient()
     {
         await using var pool = NpgsqlDataSource.Create(database.ConnectionString);
 
@@ -201,14 +201,5 @@ public sealed class ReadTests(TestDatabase database)
         thrown.InnerException.Should().BeOfType<InvalidOperationException>();
         Database.IsTransient(thrown).Should().BeTrue();
         await open.Should().ThrowAsync<InvalidOperationException>();
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> condition)
-    {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (!await condition())
-        {
-            await Task.Delay(50, deadline.Token);
-        }
     }
 }

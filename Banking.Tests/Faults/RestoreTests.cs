@@ -2,7 +2,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Backed up as docs/operate.md says and restored elsewhere: the head that was kept outside tells whether all of the book is there.</summary>
+/// <summary>A book is backed up as docs/operate.md says and restored elsewhere. The head kept outside shows whether the book is complete.</summary>
 public sealed class RestoreTests
 {
     [Fact]
@@ -56,7 +56,7 @@ public sealed class RestoreTests
         (await again.DepositAsync(account, "2", "after-the-point")).ShouldBeCreated();
         (await again.BalanceAsync(account)).Should().Be("103.00");
 
-        // As docs/operate.md says: nobody is given the id of an account that was opened and lost.
+        // As docs/operate.md says: the id of a lost account is never given to another.
         head.Id("account_id").Should().Be(lost);
         await using var book = new BookInspector(restored.ConnectionString, "banking");
         await book.ExecuteAsync($"UPDATE ledger_head SET last_account_id = GREATEST(last_account_id, {head.Id("account_id")} + 1000);");
@@ -71,7 +71,7 @@ public sealed class RestoreTests
         return service;
     }
 
-    /// <summary>Closes the log's segment, and returns when it is archived.</summary>
+    /// <summary>Closes the current WAL segment, and returns when it is archived.</summary>
     private static async Task ArchiveAsync(PostgresServer server)
     {
         await using var sql = new BookInspector(server.ConnectionString, "public");

@@ -6,8 +6,8 @@ using System.Net;
 namespace Banking.Tests;
 
 /// <summary>
-/// Clients that open accounts, pay and withdraw, and that send each request again with its key until it has a final answer;
-/// and the proof, afterwards, that every answer was true.
+/// Clients that open accounts, pay and withdraw. They repeat each request with its key until its answer is final. Afterwards all
+/// answers are compared with the book.
 /// </summary>
 internal sealed class RetryingClients(ServiceProcess service) : IDisposable
 {
@@ -49,7 +49,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
         }
     })));
 
-    /// <summary>Returns when so many more have been acknowledged.</summary>
+    /// <summary>Returns when that many more requests have been acknowledged.</summary>
     public async Task AcknowledgeAsync(int number)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(90));
@@ -60,7 +60,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
         }
     }
 
-    /// <summary>What the book says otherwise than the answers did.</summary>
+    /// <summary>Where the book and the answers differ.</summary>
     public async Task<List<string>> ContradictionsAsync(BookInspector book)
     {
         var postings = (await book.PostingsAsync()).ToLookup(posting => posting.IdempotencyKey);
@@ -116,7 +116,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
         }
 
         acknowledgements.Release();
-        // Now and then a client asks once more: what it was told has to stand.
+        // Now and then a client repeats a request that was answered: the answer must be the same.
         if (Random.Shared.Next(10) == 0 && await FinalAsync(request) is var again && !(again.Replayed && again.Text == reply.Text))
         {
             wrong.Enqueue($"{request.Key}: {reply.Text} and later {again.Status} {again.Text} (replayed: {again.Replayed})");

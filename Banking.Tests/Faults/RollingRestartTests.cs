@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Two instances of one book are restarted in turn under load, as an update does, and no client notices.</summary>
+/// <summary>Two instances of one book restart in turn under load, as in an update. No client notices.</summary>
 public sealed class RollingRestartTests(TestDatabase database)
 {
     [Fact]
@@ -54,7 +54,7 @@ public sealed class RollingRestartTests(TestDatabase database)
         (await book.FailedChecksAsync()).Should().BeEmpty();
         one.Errors.Concat(other.Errors).Should().BeEmpty();
 
-        // Both are in turn, and have served more since.
+        // Both serve again, and have answered more requests since.
         Task ServedAsync(ServiceProcess instance)
         {
             var (before, since) = (replies.Count, replies.Count(served => served.By == instance));

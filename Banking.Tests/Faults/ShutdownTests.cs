@@ -1,11 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
 using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The real program is told to stop, and clients hang up: nothing that was taken is lost, nothing is done by halves.</summary>
+/// <summary>The real program is told to stop, or clients hang up. No accepted request is lost, and none is half done.</summary>
 public sealed class ShutdownTests : IAsyncDisposable
 {
     private const int Waiting = 100;
@@ -23,7 +22,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Told_to_stop_it_answers_all_that_it_took_refuses_newcomers_and_ends_well()
+    public async Task Told_to_stop_it_answers_every_accepted_request_refuses_new_connections_and_exits_with_0()
     {
         await service.StartAsync();
         var account = await service.OpenAsync();
@@ -45,7 +44,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task After_the_longest_draining_there_is_still_time_for_those_who_wait()
+    public async Task After_the_longest_draining_there_is_still_time_to_answer_waiting_requests()
     {
         await using var patient = new ServiceProcess(database.ConnectionString, service.Schema, ("Banking__DrainSeconds", "5"));
         await patient.StartAsync();
@@ -62,7 +61,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Told_to_stop_it_says_that_it_is_not_ready_before_it_refuses_anybody()
+    public async Task Told_to_stop_it_reports_not_ready_before_it_refuses_connections()
     {
         await service.StartAsync();
         (await NewcomerAsync(service, Ready)).Should().StartWith("HTTP/1.1 200");
@@ -79,7 +78,7 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Told_to_stop_while_the_database_hangs_it_ends_within_ten_seconds_and_has_done_nothing_by_halves()
+    public async Task Told_to_stop_while_the_database_hangs_it_exits_within_ten_seconds_and_leaves_no_half_posting()
     {
         await service.StartAsync();
         var account = await service.OpenAsync("5");
@@ -108,19 +107,22 @@ public sealed class ShutdownTests : IAsyncDisposable
         for (var round = 0; round < 300; round++)
         {
             var request = RequestOf("transaction", $$"""{"from_account_id":{{one}},"to_account_id":{{other}},"amount":"1"}""", round);
-            using var client = new TcpClient();
-            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port);
-            // In all ways: politely and with a reset; in the middle of the body, at its end, and when one who came later has an answer.
-            client.LingerState = new(enable: round % 2 == 0, seconds: 0);
-            await client.GetStream().WriteAsync(request.AsMemory(0, round % 3 == 0 ? request.Length - 5 : request.Length));
+            using var client = await RawClient.ConnectAsync(service);
+            // Every way to hang up: politely or with a reset; in the middle of the body, at its end, or after a later request was answered.
+            await client.SendAsync(round % 3 == 0 ? request[..^5] : request);
             if (round % 3 == 2)
             {
                 (await service.DepositAsync(other, "1")).ShouldBeCreated();
             }
+
+            if (round % 2 == 0)
+            {
+                client.Reset();
+            }
         }
 
         (await book.FailedChecksAsync()).Should().BeEmpty();
-        // Whoever asks again, with the key, finds it done or has it done.
+        // A retry with the key finds it done, or does it.
         var replies = new List<Reply>();
         for (var round = 0; round < 300; round++)
         {
@@ -139,29 +141,36 @@ public sealed class ShutdownTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task Clients_that_hang_up_while_they_wait_are_posted_for_all_the_same()
+    public async Task Requests_of_clients_that_hang_up_while_they_wait_are_still_posted()
     {
         await service.StartAsync();
         var account = await service.OpenAsync();
         await using var head = await book.HoldHeadAsync();
-        var clients = new List<(TcpClient Client, int Round, Task<int> Answer)>();
+        var clients = new List<(RawClient Client, int Round, Task<bool> Answer)>();
         for (var round = 0; round < Waiting + 20; round++)
         {
-            var client = new TcpClient();
-            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port);
-            client.LingerState = new(enable: round % 2 == 0, seconds: 0);
-            await client.GetStream().WriteAsync(RequestOf("deposit", $$"""{"account_id":{{account}},"amount":"1"}""", round));
-            clients.Add((client, round, client.GetStream().ReadAsync(new byte[1]).AsTask()));
+            var client = await RawClient.ConnectAsync(service);
+            await client.SendAsync(RequestOf("deposit", $$"""{"account_id":{{account}},"amount":"1"}""", round));
+            clients.Add((client, round, client.IsAnsweredAsync()));
         }
 
-        // Those that the queue has no room for are answered; so the others are in it.
-        var answered = new HashSet<Task<int>>();
+        // The queue refuses 20 of them. So the others are in it.
+        var answered = new HashSet<Task<bool>>();
         await foreach (var answer in Task.WhenEach(clients.Select(client => client.Answer)).Take(20))
         {
             answered.Add(answer);
         }
 
-        clients.ForEach(client => client.Client.Dispose());
+        foreach (var (client, round, _) in clients)
+        {
+            if (round % 2 == 0)
+            {
+                client.Reset();
+            }
+
+            client.Dispose();
+        }
+
         await head.DisposeAsync();
 
         foreach (var (_, round, answer) in clients)
@@ -171,7 +180,7 @@ public sealed class ShutdownTests : IAsyncDisposable
             {
                 again = await service.DepositAsync(account, "1", $"key-{round}");
             }
-            while (again.Code == "overloaded"); // until those that waited have made room
+            while (again.Code == "overloaded"); // until the queue has room again
 
             again.ShouldBeCreated(replayed: !answered.Contains(answer));
         }
@@ -181,10 +190,9 @@ public sealed class ShutdownTests : IAsyncDisposable
         service.Errors.Should().BeEmpty();
     }
 
-    private static byte[] RequestOf(string call, string body, int round) => Encoding.ASCII.GetBytes(
-        $"POST /api/{call} HTTP/1.1\r\nHost: bank\r\nContent-Type: application/json\r\nIdempotency-Key: key-{round}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+    private static string RequestOf(string call, string body, int round) => RawClient.Post(call, body, $"Idempotency-Key: key-{round}");
 
-    /// <summary>As many requests as the queue takes, all of them in it: those beyond have been refused.</summary>
+    /// <summary>Fills the queue. It is full when the requests beyond it have been refused.</summary>
     private async Task<List<Task<Reply>>> QueuedAsync(long account)
     {
         var sent = Enumerable.Range(0, Waiting + 20).Select(_ => service.DepositAsync(account, "1", Guid.NewGuid().ToString())).ToList();
@@ -197,28 +205,22 @@ public sealed class ShutdownTests : IAsyncDisposable
         return sent;
     }
 
-    /// <summary>Returns when nobody new is let in.</summary>
+    /// <summary>Returns when the service refuses new connections.</summary>
     private static Task RefusedAsync(ServiceProcess service) => Wait.UntilAsync(
         async () => await NewcomerAsync(service, "GET /health/live HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\r\n") is null, seconds: 10);
 
-    /// <summary>What a client with a new connection is answered; null where it is refused.</summary>
+    /// <summary>What a client with a new connection is answered, or null if it gets no connection.</summary>
     private static async Task<string?> NewcomerAsync(ServiceProcess service, string request)
     {
-        using var client = new TcpClient();
         try
         {
-            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port);
-            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request));
-            using var reader = new StreamReader(client.GetStream());
-            return await reader.ReadToEndAsync();
+            using var client = await RawClient.ConnectAsync(service);
+            await client.SendAsync(request);
+            return await client.AnswersAsync();
         }
         catch (SocketException)
         {
             return null;
-        }
-        catch (IOException)
-        {
-            return "";
         }
     }
 

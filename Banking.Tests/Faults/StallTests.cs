@@ -1,28 +1,26 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
-using System.Text;
 using FluentAssertions;
 using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>Somebody holds what everybody needs: those who don't need it go on, those who do wait, and the service stays small.</summary>
+/// <summary>Another session holds a lock. Requests that need it wait, the others go on, and the service stays small.</summary>
 public sealed class StallTests(TestDatabase database)
 {
     [Fact]
-    public async Task A_held_account_is_busy_and_the_others_traffic_goes_on() => await HeldAccountAsync(seconds: 3);
+    public async Task A_locked_account_is_busy_and_traffic_of_other_accounts_goes_on() => await HeldAccountAsync(seconds: 3);
 
     [Fact(Explicit = true), Trait("Category", "Long")]
-    public async Task A_held_account_slows_nobody_else_down()
+    public async Task A_locked_account_slows_down_no_other_account()
     {
         var latencies = await HeldAccountAsync(seconds: 20);
         latencies[(int)(latencies.Count * 0.99)].Should().BeLessThan(TimeSpan.FromMilliseconds(100));
     }
 
     [Fact(Explicit = true), Trait("Category", "Long")]
-    public async Task Five_thousand_clients_that_wait_for_a_held_head_fit_in_memory_and_are_all_answered()
+    public async Task Five_thousand_clients_that_wait_for_the_head_fit_in_memory_and_are_all_answered()
     {
         const int Clients = 5_000;
         const int QueueLimit = 4_000;
@@ -36,15 +34,11 @@ public sealed class StallTests(TestDatabase database)
         await using var head = await book.HoldHeadAsync();
 
         var sent = new ConcurrentQueue<Task<string>>();
-        await Parallel.ForEachAsync(Enumerable.Range(0, Clients), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, cancellation) =>
+        await Parallel.ForEachAsync(Enumerable.Range(0, Clients), new ParallelOptions { MaxDegreeOfParallelism = 50 }, async (i, _) =>
         {
-            var client = new TcpClient();
-            await client.ConnectAsync(IPAddress.Loopback, service.Address.Port, cancellation);
-            var body = $$"""{"account_id":{{account}},"amount":"1"}""";
-            await client.GetStream().WriteAsync(
-                Encoding.ASCII.GetBytes(
-                    $"POST /api/deposit HTTP/1.1\r\nHost: bank\r\nConnection: close\r\nContent-Type: application/json\r\nIdempotency-Key: key-{i}\r\nContent-Length: {body.Length}\r\n\r\n{body}"),
-                cancellation);
+            var client = await RawClient.ConnectAsync(service);
+            await client.SendAsync(
+                RawClient.Post("deposit", $$"""{"account_id":{{account}},"amount":"1"}""", "Connection: close", $"Idempotency-Key: key-{i}"));
             sent.Enqueue(AnswerAsync(client));
         });
         var refused = new List<string>();
@@ -70,15 +64,15 @@ public sealed class StallTests(TestDatabase database)
 
     [Theory]
     [InlineData(SslMode.Disable, GssEncryptionMode.Disable)]
-    [InlineData(SslMode.Prefer, GssEncryptionMode.Prefer)] // asked for anew, and waited for, with each connection
-    public async Task While_the_database_hangs_those_who_wait_are_refused_in_time_and_lose_nothing(SslMode ssl, GssEncryptionMode gss)
+    [InlineData(SslMode.Prefer, GssEncryptionMode.Prefer)] // each new connection asks for it and waits for the answer
+    public async Task While_the_database_hangs_waiting_requests_are_refused_in_time_and_a_retry_posts_them(SslMode ssl, GssEncryptionMode gss)
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
         var connectionString = new NpgsqlConnectionStringBuilder(proxy.ConnectionString) { SslMode = ssl, GssEncryptionMode = gss }.ConnectionString;
         await using var bank = new BankingApp(
             database, null, ("ConnectionStrings:Banking", connectionString), ("Banking:RetrySeconds", "4"), ("Banking:BatchLimit", "1"));
         var account = await bank.OpenAsync("10");
-        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => bank.BalanceAsync(account))); // so that there are connections that hang
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => bank.BalanceAsync(account))); // opens the connections that will hang
         proxy.Hang();
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => TimedAsync(() => bank.DepositAsync(account, "1", $"key-{i}"))));
@@ -96,11 +90,11 @@ public sealed class StallTests(TestDatabase database)
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
-    /// <summary>200 requests a second, whatever becomes of those before, one in twenty of them for a held account: how long the others took.</summary>
+    /// <summary>Sends 200 requests a second without waiting for answers, one in twenty of them to a locked account. Returns how long the others took.</summary>
     private async Task<List<TimeSpan>> HeldAccountAsync(int seconds)
     {
         await using var bank = new BankingApp(
-            database, null, ("Banking:AccountBusySeconds", "4"), ("Banking:RetrySeconds", "3")); // the latter is no matter, as the database answers
+            database, null, ("Banking:AccountBusySeconds", "4"), ("Banking:RetrySeconds", "3")); // RetrySeconds has no effect here, because the database answers
         var held = await bank.OpenAsync("1000");
         var others = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.OpenAsync("1000000")));
         for (var i = 0; i < 200; i++)
@@ -113,7 +107,7 @@ public sealed class StallTests(TestDatabase database)
         using var load = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since).TotalSeconds < seconds; await load.WaitForNextTickAsync())
         {
-            // A tick that comes late is made up for: the load does not wait for the service.
+            // After a late tick, sends what is overdue: the load does not wait for the service.
             for (var due = (int)(Stopwatch.GetElapsedTime(since).TotalSeconds * 200); busy.Count + free.Count < due;)
             {
                 var n = busy.Count + free.Count;
@@ -150,12 +144,11 @@ public sealed class StallTests(TestDatabase database)
         return (await send(), Stopwatch.GetElapsedTime(since));
     }
 
-    private static async Task<string> AnswerAsync(TcpClient client)
+    private static async Task<string> AnswerAsync(RawClient client)
     {
         using (client)
         {
-            using var reader = new StreamReader(client.GetStream());
-            return await reader.ReadToEndAsync();
+            return await client.AnswersAsync(seconds: 120);
         }
     }
 }

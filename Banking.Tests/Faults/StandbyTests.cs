@@ -3,11 +3,11 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>Servers, sessions and roles that can only read: the service finds the one that writes, or says that it isn't ready.</summary>
+/// <summary>Servers, sessions and roles that can only read. The service finds the primary, or says why it is not ready.</summary>
 public sealed class StandbyTests
 {
     [Fact]
-    public async Task Of_several_hosts_it_finds_the_primary_and_on_what_only_reads_it_is_not_ready()
+    public async Task It_finds_the_primary_among_several_hosts_and_is_not_ready_on_one_that_only_reads()
     {
         await using var primary = await PostgresServer.StartNewAsync("max_wal_senders = 5");
         await using var standby = await PostgresServer.StartStandbyOfAsync(primary);
@@ -26,11 +26,7 @@ public sealed class StandbyTests
         {
             await book.ScalarAsync<int>("CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA banking TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA banking TO reader;");
             await using var copy = new BookInspector(standby.ConnectionString, "banking");
-            using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-            while (!await copy.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader');"))
-            {
-                await Task.Delay(50, deadline.Token);
-            }
+            await Wait.UntilAsync(() => copy.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader');"));
         }
 
         var answers = new List<string>();

@@ -3,7 +3,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A server has much to say, and its settings change while sessions are open. Neither makes a commit less or more than it is.</summary>
+/// <summary>PostgreSQL sends warnings of many kinds, and its settings change while sessions are open. A commit counts as one all the same.</summary>
 public sealed class WarningTests(TestDatabase database)
 {
     [Theory]

@@ -159,7 +159,7 @@ public sealed class DecisionTests
             memory.Log.Select(row => row.TransactionId).Should().Equal(Enumerable.Range(1, memory.Log.Count).Select(id => (long)id));
             memory.Events.Select(row => row.AccountEventId).Should().Equal(Enumerable.Range(1, memory.Events.Count).Select(id => (long)id));
             memory.Accounts.Keys.Where(id => id >= 1000).Order().Should().Equal(Enumerable.Range(1000, model.Customers.Count).Select(id => (long)id));
-            memory.Accounts.Values.Select(account => account.State.Balance).Sum().Should().Be(0);
+            memory.Accounts.Values.Sum(account => account.State.Balance).Should().Be(0);
             foreach (var (id, customer) in model.Customers)
             {
                 memory.Accounts[id].State.Balance.Should().Be(customer.Balance);
@@ -275,7 +275,7 @@ public sealed class DecisionTests
                     ("unfreeze", _) => (null, account with { Status = "active" }),
                     ("close", { Status: not "active" }) => ("account_frozen", account),
                     ("close", { Balance: not 0 }) => ("account_not_empty", account),
-                    _ => ((string?)null, account with { Status = "closed" }),
+                    _ => (null, account with { Status = "closed" }),
                 };
                 model[one] = after;
                 return refusal;
@@ -438,7 +438,7 @@ public sealed class DecisionTests
         var note = step.Note == 0 ? null : "note";
         return step.Kind switch
         {
-            "again" when sent.Count > 0 => sent[(step.One * 7 + step.Other) % sent.Count],
+            "again" when sent.Count > 0 => sent[((step.One * 7) + step.Other) % sent.Count],
             "open" or "again" => new Opening(key, "Someone", step.Currency, step.Note == 0 ? 0 : step.Amount, step.Limit),
             "deposit" => new Moving(key, "deposit", null, Account(step.One), step.Amount, note),
             "withdrawal" => new Moving(key, "withdrawal", Account(step.One), null, step.Amount, note),

@@ -1,9 +1,5 @@
 using System.Net;
-using Banking.Data;
-using Dapper;
 using FluentAssertions;
-using Microsoft.Extensions.DependencyInjection;
-using Npgsql;
 
 namespace Banking.Tests;
 

@@ -119,7 +119,7 @@ public sealed class TelemetryTests(TestDatabase database)
             .GroupBy(point => (point.Name, point.Labels)).Select(points => $"{points.Key.Name}{{{points.Key.Labels}}} {points.Last().Value}"));
         Report.Write(string.Join('\n', received));
         collector.Spans.Should().NotContain(span => span.Attributes.Contains("/health") || span.Attributes.Contains("/metrics"));
-        string.Join('\n', collector.Spans).Should().NotContainAny(Theirs.Where(theirs => theirs != "account_id=" && theirs != "secret"));
+        string.Join('\n', collector.Spans).Should().NotContainAny(Theirs.Where(theirs => theirs is not "account_id=" and not "secret"));
         string.Join('\n', collector.Points).Should().NotContainAny(Theirs);
 
         Task<Collector.Span> GetsAsync(string name) => Collector.GetsAsync(collector.Spans, span => span.Name == name);

@@ -12,6 +12,12 @@ public sealed partial class SupplyChainTests
 
     private static readonly string[] Free = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "PostgreSQL"];
 
+    // Tools of the tests, never shipped.
+    private static readonly string[] FreeInTests = [.. Free, "(MIT OR CC0-1.0)", "0BSD", "BlueOak-1.0.0", "ISC", "Python-2.0", "Unlicense"];
+
+    // npm knows no licence of these; the text that they bring is MIT's.
+    private static readonly string[] MitByText = ["node_modules/only", "node_modules/reserved"];
+
     private static readonly string Cache = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
         ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
 
@@ -23,6 +29,23 @@ public sealed partial class SupplyChainTests
         var packages = PackagesOf("Banking.Api", "Banking.Data", "Banking.Tests", "bench/Banking.Bench");
 
         packages.Should().NotBeEmpty().And.OnlyContain(package => Free.Contains(package.Licence));
+    }
+
+    [Fact]
+    public void Every_npm_package_has_a_free_licence_and_a_hash()
+    {
+        var packages = Directory.EnumerateFiles(Repository.Folder, "package-lock.json", SearchOption.AllDirectories)
+            .Where(file => !file.Contains("/node_modules/") && !file.Contains("/bin/"))
+            .SelectMany(file => JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("packages").EnumerateObject())
+            .Where(package => package.Name.Length > 0) // the empty name is the project's own
+            .Select(package => (package.Name, Licence: Text(package, "license"), Hash: Text(package, "integrity")))
+            .ToList();
+
+        packages.Should().NotBeEmpty();
+        packages.Where(package => !FreeInTests.Contains(package.Licence) && !MitByText.Contains(package.Name)).Should().BeEmpty();
+        packages.Where(package => package.Hash is null).Should().BeEmpty();
+
+        static string? Text(JsonProperty package, string member) => package.Value.TryGetProperty(member, out var text) ? text.GetString() : null;
     }
 
     [Fact]
@@ -46,7 +69,7 @@ public sealed partial class SupplyChainTests
     [Fact]
     public void Every_action_is_pinned_by_its_commit()
     {
-        var lines = Workflows.SelectMany(file => File.ReadLines(file)).ToList();
+        var lines = Workflows.SelectMany(File.ReadLines).ToList();
 
         lines.Where(line => line.Contains("uses:")).Should().NotBeEmpty().And.OnlyContain(line => PinnedAction().IsMatch(line), "a tag can be moved to other code");
         lines.Should().Contain(line => line.EndsWith("run: .ci/run")).And.Contain(line => line.EndsWith("run: .ci/image"));
@@ -75,7 +98,7 @@ public sealed partial class SupplyChainTests
            from target in JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Folder, project, "packages.lock.json"))).RootElement.GetProperty("dependencies").EnumerateObject()
            from package in target.Value.EnumerateObject()
            where package.Value.GetProperty("type").GetString() != "Project"
-           select (package.Name, Version: package.Value.GetProperty("resolved").GetString()!) into locked
+           select (package.Name, Version: package.Value.GetProperty("resolved").GetString()) into locked
            group locked by locked into one
            select new Package(one.Key.Name, LicenceOf(one.Key.Name, one.Key.Version)) into package
            group package by package into one

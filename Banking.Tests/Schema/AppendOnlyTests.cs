@@ -3,7 +3,7 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>A book that only these tests try to rewrite, so that no other waits for their locks.</summary>
+/// <summary>A book of its own, because these tests take strong locks.</summary>
 public sealed class GuardedBook(TestDatabase database) : IAsyncLifetime
 {
     public BankingApp App { get; } = new(database);
@@ -19,7 +19,7 @@ public sealed class GuardedBook(TestDatabase database) : IAsyncLifetime
     public ValueTask DisposeAsync() => App.DisposeAsync();
 }
 
-/// <summary>What the database itself refuses, to its superuser too: what is written stays written, and nothing wrong is written.</summary>
+/// <summary>The database itself refuses to change what is written, and to write anything wrong. It refuses a superuser too.</summary>
 public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBook>
 {
     private const string InsertSql = """
@@ -126,7 +126,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         (await WrittenAsync()).Should().Be(before);
     }
 
-    // The row triggers guard where no statement names the table: it may inherit from another.
+    // A statement on a parent table reaches the rows without naming their table. The row triggers catch it.
     [Theory]
     [InlineData("transaction_log", "transaction_id bigint", "DELETE FROM parent;", "DELETE", "the transaction log is append-only")]
     [InlineData("transaction_log", "transaction_id bigint", "UPDATE parent SET transaction_id = 1000;", "UPDATE", "the transaction log is append-only")]

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>Somebody else has the lock of the migrations, or the database is not fit for them.</summary>
+/// <summary>Migrations that cannot start: another session has their lock, or the database has the wrong encoding.</summary>
 public sealed class MigrationLockTests(TestDatabase database)
 {
     private const string LockSql = "SELECT pg_advisory_xact_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
@@ -22,7 +22,7 @@ public sealed class MigrationLockTests(TestDatabase database)
     }
 
     [Fact]
-    public async Task Who_has_the_lock_is_named_and_waited_for_no_longer_than_was_set()
+    public async Task The_holder_of_the_lock_is_named_and_waited_for_only_as_long_as_configured()
     {
         await using var somebody = new BookInspector($"{database.ConnectionString};Application Name=somebody", "public");
         await using (await somebody.HoldAsync(LockSql, new { schema }))

@@ -11,7 +11,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
 
     private static readonly string Scripts = Path.Combine(Repository.Folder, "sql");
 
-    /// <summary>A book with some of everything in it, for checks and for faults that are rolled back.</summary>
+    /// <summary>A book with some of everything in it. Tests break it and roll back.</summary>
     public sealed class UsedBook(TestDatabase database) : IAsyncLifetime
     {
         public BankingApp App { get; } = new(database);
@@ -112,10 +112,10 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     }
 
     [Fact]
-    public void Every_check_is_seen_to_find_a_fault() =>
+    public void Every_check_has_a_test_in_which_it_finds_a_fault() =>
         Faults.Select(row => row.Data.Item1).Distinct().Should().BeEquivalentTo(CheckFiles.Select(row => row.Data));
 
-    // Functions and operators of the book's own, named as PostgreSQL's, and a path that has them before those.
+    // Functions and operators in the book with the names of PostgreSQL's own, and a search path that finds them first.
     private const string Lookalikes = """
         CREATE FUNCTION sha256(bytea) RETURNS bytea LANGUAGE sql AS 'SELECT hash FROM ledger_block ORDER BY block_id LIMIT 1';
         CREATE FUNCTION record_send(record) RETURNS bytea LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
@@ -215,7 +215,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         { "block_chain_is_intact.sql", "UPDATE ledger_head SET last_block_id = last_block_id + 1;" },
         { "block_chain_is_intact.sql", "UPDATE ledger_head SET last_account_event_id = last_account_event_id - 1;" },
         {
-            "block_chain_is_intact.sql", // ... and the function that makes the hashes answers what is in the chain
+            "block_chain_is_intact.sql", // ... and the function that makes the hashes returns the hash already stored
             """
             UPDATE account_log SET overdraft_limit_after = 1000000 WHERE account_event_id = 1;
             CREATE OR REPLACE FUNCTION ledger_block_hash(
@@ -249,7 +249,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
             "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS 'BEGIN RETURN NEW; END';"
         },
         {
-            "protection_is_armed.sql", // the function is as it was, and another one fires
+            "protection_is_armed.sql", // the function is unchanged, but the trigger calls another one
             """
             CREATE FUNCTION allow_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
             DROP TRIGGER ledger_head_row_is_never_removed ON ledger_head;
@@ -328,7 +328,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     {
         await using var session = await used.App.Book.SessionAsync();
         await using var rolledBack = await session.BeginTransactionAsync(TestContext.Current.CancellationToken);
-        // What is done about the protection itself has to be found with everything else in force.
+        // The triggers would refuse a fault in the data. A fault in the triggers themselves is made while the others are armed.
         if (check != "protection_is_armed.sql")
         {
             foreach (var table in new[] { "account", "transaction_log", "account_log", "ledger_block", "ledger_head" })
@@ -356,7 +356,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
     [Theory]
     [InlineData("account_log_key_is_used_once")]
     [InlineData("transaction_log_key_is_used_once")]
-    public async Task The_index_of_the_idempotency_keys_is_sorted_by_bytes_whatever_the_operating_system_sorts_by(string index)
+    public async Task The_index_of_the_idempotency_keys_is_sorted_by_bytes_and_not_by_the_operating_systems_order(string index)
     {
         (await used.App.Book.ScalarAsync<string>(
             """

@@ -38,7 +38,7 @@ public sealed class BookOfTheServiceRole(TestDatabase database) : IAsyncLifetime
 public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database) : IClassFixture<BookOfTheServiceRole>
 {
     [Fact]
-    public async Task The_owner_applies_the_scripts_for_a_service_that_may_not()
+    public async Task The_owner_applies_the_scripts_for_a_service_without_the_right_to()
     {
         var schema = $"book_{Guid.NewGuid():N}";
         var start = () => new BankingApp(
@@ -127,7 +127,7 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     }
 
     [Fact]
-    public async Task That_role_changes_of_an_account_what_the_calls_change_and_nothing_else()
+    public async Task The_role_may_change_only_the_account_columns_that_the_calls_change()
     {
         var changeable = await book.Owner.Book.ScalarAsync<string>("""
             SELECT string_agg(attname, ' ' ORDER BY attnum)
@@ -170,7 +170,7 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     [InlineData("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1';")]
     [InlineData("DROP TABLE transaction_log;")]
     [InlineData("SET session_replication_role = replica;")]
-    public async Task That_role_changes_neither_the_log_nor_the_schema(string statement)
+    public async Task The_role_changes_neither_the_logs_nor_the_schema(string statement)
     {
         await using var asRole = new BookInspector(book.ConnectionString, book.Owner.Book.Schema);
 

@@ -4,10 +4,10 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What a check's session is allowed, as the database sees it.</summary>
+/// <summary>The session settings of a check, as the database sees them.</summary>
 public sealed class VerifySessionTests(TestDatabase database)
 {
-    // The checks read the head through a view, which tells.
+    // The checks read the head through a view that reports the settings of their session.
     private const string TellSql = """
         CREATE FUNCTION tell() RETURNS boolean LANGUAGE plpgsql AS $body$
         BEGIN
@@ -24,7 +24,7 @@ public sealed class VerifySessionTests(TestDatabase database)
     [Theory]
     [InlineData(64)]
     [InlineData(512)]
-    public async Task It_has_the_memory_that_was_set_for_all_checks_together_a_name_of_its_own_and_no_other_schema(int megabytes)
+    public async Task The_checks_share_the_configured_memory_and_run_read_only_under_their_own_name_in_their_book_alone(int megabytes)
     {
         await using var bank = new BankingApp(database);
         await bank.Book.ExecuteAsync(TellSql);

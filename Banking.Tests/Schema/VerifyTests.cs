@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>The program's own answer to whether a book is right, run as an operator runs it.</summary>
+/// <summary>The subcommand verify, run as an operator runs it.</summary>
 public sealed class VerifyTests(TestDatabase database)
 {
     private const string Checks =
@@ -12,7 +12,7 @@ public sealed class VerifyTests(TestDatabase database)
         + "block_chain_is_intact books_sum_to_zero protection_is_armed running_balances_are_continuous "
         + "settlement_accounts_stand_for_their_currencies transaction_ids_have_no_gaps";
 
-    // An owner who knows what is checked puts everything back as it was.
+    // An owner who knows the checks arms the triggers again.
     private const string DisarmSql = """
         ALTER TABLE account DISABLE TRIGGER USER;
         ALTER TABLE transaction_log DISABLE TRIGGER USER;
@@ -38,7 +38,7 @@ public sealed class VerifyTests(TestDatabase database)
         $body$;
         """;
 
-    // The chain from the first block on, in the book's own format.
+    // Computes the whole chain again, in the book's own format.
     private const string ChainAnewSql = """
 
         DO $body$
@@ -62,7 +62,7 @@ public sealed class VerifyTests(TestDatabase database)
 
         """;
 
-    // As the owner can: a log and the chain from there on, without a trace inside the database.
+    // The owner rewrites a log and then the chain. Nothing inside the database shows it.
     private const string RewriteSql =
         DisarmSql + "UPDATE transaction_log SET reference = 'Nothing to see' WHERE transaction_id = 2;" + ChainAnewSql + RearmSql;
 
@@ -70,7 +70,7 @@ public sealed class VerifyTests(TestDatabase database)
         + "UPDATE account_log SET overdraft_limit_after = 1000000 WHERE account_event_id = 1; UPDATE account SET overdraft_limit = 1000000 WHERE account_id = 1000;"
         + ChainAnewSql + RearmSql;
 
-    // The last transaction undone altogether: its row, its block, both balances, the head.
+    // Undoes the last transaction completely: its row, its block, both balances, the head.
     private const string UndoSql = DisarmSql + """
         UPDATE account SET balance = balance + amount FROM transaction_log, ledger_head WHERE transaction_id = last_transaction_id AND account_id = from_account_id;
         UPDATE account SET balance = balance - amount FROM transaction_log, ledger_head WHERE transaction_id = last_transaction_id AND account_id = to_account_id;
@@ -82,7 +82,7 @@ public sealed class VerifyTests(TestDatabase database)
              , last_hash = (SELECT hash FROM ledger_block ORDER BY block_id DESC LIMIT 1);
         """ + RearmSql;
 
-    // The same row changed, and the function that makes the hashes with it: it answers what stands in the chain.
+    // Changes the same row, and makes the hash function return the hash that is stored already.
     private const string SwapSql = DisarmSql + """
         UPDATE transaction_log SET reference = 'Nothing to see' WHERE transaction_id = 2;
         CREATE OR REPLACE FUNCTION ledger_block_hash(
@@ -169,7 +169,7 @@ public sealed class VerifyTests(TestDatabase database)
     [InlineData(RewriteSql)]
     [InlineData(RewriteEventSql)]
     [InlineData(UndoSql)]
-    public async Task Only_a_head_that_was_kept_outside_tells_of_a_history_that_was_rewritten_whole(string tampering)
+    public async Task Only_a_head_kept_outside_reveals_that_the_whole_history_was_rewritten(string tampering)
     {
         await using var bank = await UsedAsync();
         var kept = await bank.HeadAsync();

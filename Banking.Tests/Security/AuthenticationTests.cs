@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using FluentAssertions;
 using Microsoft.AspNetCore.Authorization;
@@ -111,7 +110,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         (await CallAsync("get_one_account", Good().Without("scope").With(claim, value))).ShouldBeProblem(403, "insufficient_scope");
     }
 
-    public static TheoryData<string> BadTokenNames => new(BadTokens.Keys);
+    public static TheoryData<string> BadTokenNames => [.. BadTokens.Keys];
 
     [Theory]
     [MemberData(nameof(BadTokenNames))]
@@ -171,11 +170,11 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     public async Task A_token_of_100_kB_is_refused_and_others_are_served_beside_it()
     {
         var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(round => round % 2 == 0
-            ? HeadAsync("audit_head", $"Bearer {new string('a', 100_000)}")
-            : HeadAsync("audit_head", $"Bearer {guarded.TokenOf("client", Everything)}")));
+            ? SendAsync("audit_head", $"Bearer {new string('a', 100_000)}")
+            : SendAsync("audit_head", $"Bearer {guarded.TokenOf("client", Everything)}")));
 
-        answers.Where((_, round) => round % 2 == 0).Should().OnlyContain(head => head.StartsWith("HTTP/1.1 431 "));
-        answers.Where((_, round) => round % 2 == 1).Should().OnlyContain(head => head.StartsWith("HTTP/1.1 200 "));
+        answers.Where((_, round) => round % 2 == 0).Should().OnlyContain(reply => reply.Status == HttpStatusCode.RequestHeaderFieldsTooLarge);
+        answers.Where((_, round) => round % 2 == 1).Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
         bank.Complaints.Should().BeEmpty();
     }
 
@@ -419,36 +418,8 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
     /// <summary>Sends the headers unchanged. .NET's own client would join repeated ones.</summary>
     private async Task<Reply> SendAsync(string call, params string[] authorizations)
     {
-        var parts = (await RawAsync(call, authorizations)).Split("\r\n\r\n", 2);
-        using var response = new HttpResponseMessage();
-        var headers = parts[0].Split("\r\n").Skip(1).Select(line => line.Split(": ", 2)).ToLookup(line => line[0], line => line[1]);
-        foreach (var name in new[] { "WWW-Authenticate", "traceresponse" })
-        {
-            headers[name].ToList().ForEach(value => response.Headers.TryAddWithoutValidation(name, value));
-        }
-
-        return new((HttpStatusCode)int.Parse(parts[0].Split(' ')[1], null), response.Headers, headers["Content-Type"].Single().Split(';')[0], parts[1]);
-    }
-
-    private async Task<string> HeadAsync(string call, string authorization) => (await RawAsync(call, authorization)).Split("\r\n")[0];
-
-    private async Task<string> RawAsync(string call, params string[] authorizations)
-    {
-        using var client = new TcpClient();
-        await client.ConnectAsync(bank.Http.BaseAddress!.Host, bank.Http.BaseAddress.Port);
-        await using var stream = client.GetStream();
-        var headers = string.Concat(authorizations.Select(authorization => $"Authorization: {authorization}\r\n"));
-        using var heard = new MemoryStream();
-        try
-        {
-            await stream.WriteAsync(Encoding.UTF8.GetBytes($"GET /api/{call} HTTP/1.0\r\n{headers}\r\n"));
-            await stream.CopyToAsync(heard);
-        }
-        catch (IOException)
-        {
-            // It answered and closed the connection before it had read everything.
-        }
-
-        return Encoding.UTF8.GetString(heard.ToArray());
+        using var client = await RawClient.ConnectAsync(bank);
+        await client.SendAsync($"GET /api/{call} HTTP/1.0\r\n{string.Concat(authorizations.Select(authorization => $"Authorization: {authorization}\r\n"))}\r\n");
+        return await client.ReplyAsync();
     }
 }

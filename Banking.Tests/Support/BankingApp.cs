@@ -31,17 +31,17 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
     /// <summary>What the service logged at Warning and above.</summary>
     public ConcurrentQueue<string> Complaints { get; } = [];
 
-    /// <summary>Returns when that many requests wait in the service for the ledger's answer.</summary>
+    /// <summary>Returns when that many requests wait for the ledger.</summary>
     public Task QueuedAsync(int requests)
     {
         var ledger = Services.GetRequiredService<Ledger>();
         return Wait.UntilAsync(() => ledger.Waiting == requests);
     }
 
-    /// <summary>Has every session of the service report what it has read to PostgreSQL's statistics.</summary>
+    /// <summary>Makes every session of the service send its counters to PostgreSQL's statistics.</summary>
     public async Task ReportStatisticsAsync()
     {
-        // As many at once as the pools have, so that each of their sessions is among them.
+        // As many at once as the pools have sessions, so that each session takes one.
         var (ledger, reads) = (Services.GetRequiredService<NpgsqlDataSource>(), Services.GetRequiredService<ReadDatabase>());
         await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => ledger.UseAsync(FlushAsync)));
         await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => reads.ReadAsync(FlushAsync, CancellationToken.None)));
@@ -91,7 +91,7 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
     }
 }
 
-/// <summary>The book that tests share where each looks only at accounts of its own.</summary>
+/// <summary>The book that tests share if each looks only at its own accounts.</summary>
 public sealed class SharedBank(TestDatabase database) : IAsyncDisposable
 {
     public BankingApp App { get; } = new(database, "shared_book");

@@ -23,7 +23,7 @@ public sealed record Reply(HttpStatusCode Status, HttpResponseHeaders Headers, s
     public long Id(string member) => Body.GetProperty(member).GetInt64();
 }
 
-/// <summary>The verbs of a client of one running service.</summary>
+/// <summary>The calls that a client of one running service makes.</summary>
 public abstract class BankingClient
 {
     public abstract HttpClient Http { get; }
@@ -40,7 +40,7 @@ public abstract class BankingClient
     public Task<Reply> GetAsync(string pathAndQuery, string? traceParent = null) =>
         SendAsync(With(new(HttpMethod.Get, new Uri(pathAndQuery, UriKind.Relative)), ("traceparent", traceParent)));
 
-    /// <summary>Sends a body as it is: JSON text, or an object to be written as JSON.</summary>
+    /// <summary>Sends JSON text as it is, or an object as JSON.</summary>
     public Task<Reply> PostAsync(string path, object body, string? key = null, string? traceParent = null)
     {
         var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative))
@@ -50,7 +50,7 @@ public abstract class BankingClient
         return SendAsync(With(request, ("Idempotency-Key", key), ("traceparent", traceParent)));
     }
 
-    /// <summary>Opens an account with money in it, and gives its id.</summary>
+    /// <summary>Opens an account with money in it and returns its id.</summary>
     public async Task<long> OpenAsync(string initialDeposit = "0", string currency = "USD", string overdraftLimit = "0")
     {
         var reply = await PostAsync("/api/create_account", new { owner_name = "Someone", currency, initial_deposit = initialDeposit, overdraft_limit = overdraftLimit });
@@ -66,7 +66,7 @@ public abstract class BankingClient
     public Task<Reply> TransferAsync(long from, long to, string amount, string? key = null) =>
         PostAsync("/api/transaction", new { from_account_id = from, to_account_id = to, amount }, key);
 
-    /// <summary>Changes what is given; a null leaves what is there.</summary>
+    /// <summary>Changes the given members. A null changes nothing.</summary>
     public Task<Reply> ChangeAsync(long accountId, string? ownerName = null, string? overdraftLimit = null, string? reason = null, string? key = null) =>
         PostAsync("/api/change_account", new { account_id = accountId, owner_name = ownerName, overdraft_limit = overdraftLimit, reason }, key);
 
@@ -113,7 +113,7 @@ public abstract class BankingClient
     public async Task<List<JsonElement>> HistoryAsync(long accountId, int limit = 500)
     {
         var entries = new List<JsonElement>();
-        for (string? cursor = ""; cursor is not null;)
+        for (var cursor = ""; cursor is not null;)
         {
             var page = await GetAsync($"/api/transaction_history?account_id={accountId}&limit={limit}{cursor}");
             entries.AddRange(page.Body.GetProperty("transactions").EnumerateArray());
@@ -123,7 +123,7 @@ public abstract class BankingClient
         return entries;
     }
 
-    /// <summary>The head of the chain, as it is kept outside for <c>verify --against</c>.</summary>
+    /// <summary>The head of the chain, in the form that <c>verify --against</c> takes.</summary>
     public async Task<string> HeadAsync()
     {
         var head = await GetAsync("/api/audit_head");

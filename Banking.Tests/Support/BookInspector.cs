@@ -20,10 +20,10 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
 
     public string Schema => schema;
 
-    /// <summary>Locks the ledger's head, for which every write waits, until the answer is disposed.</summary>
+    /// <summary>Locks the ledger's head until the result is disposed. Every write waits for it.</summary>
     public Task<Held> HoldHeadAsync() => HoldAsync("SELECT FROM ledger_head FOR UPDATE;");
 
-    /// <summary>Locks the rows of a query until the answer is disposed.</summary>
+    /// <summary>Locks the rows of a query until the result is disposed.</summary>
     public async Task<Held> HoldAsync(string query, object? parameters = null)
     {
         var session = await SessionAsync();
@@ -32,7 +32,7 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
         return new(this, session, transaction);
     }
 
-    /// <summary>A session of the test's own, for what has to stay open.</summary>
+    /// <summary>A session that the test keeps open.</summary>
     public Task<NpgsqlConnection> SessionAsync() => sql.OpenConnectionAsync().AsTask();
 
     public async Task<T?> ScalarAsync<T>(string query, object? parameters = null)
@@ -60,7 +60,7 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
          ORDER BY account_event_id;
         """);
 
-    /// <summary>Runs the queries of sql/checks: what they found.</summary>
+    /// <summary>Runs the queries of sql/checks and returns what they found.</summary>
     public async Task<List<string>> FailedChecksAsync()
     {
         var failed = new List<string>();
@@ -82,10 +82,10 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
         return (await connection.QueryAsync<T>(query)).AsList();
     }
 
-    /// <summary>Rows that a session of the test's own keeps locked.</summary>
+    /// <summary>Rows that a session of the test keeps locked.</summary>
     public sealed class Held(BookInspector book, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
     {
-        /// <summary>Returns when another session waits for these rows, with its process id.</summary>
+        /// <summary>Returns the process id of another session as soon as one waits for these rows.</summary>
         public async Task<int> BlocksAsync(int except = 0)
         {
             int? waiter = null;

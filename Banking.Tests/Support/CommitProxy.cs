@@ -12,17 +12,17 @@ public enum Fault
     /// <summary>The connection is cut before the server hears of the commit.</summary>
     CutBeforeCommit,
 
-    /// <summary>The server has committed and said so; the connection is cut before the client hears it.</summary>
+    /// <summary>The server has committed and said so. The connection is cut before the client hears it.</summary>
     CutAfterCommit,
 
-    /// <summary>The server has committed and said so; the client does not hear it and gets no connection until the proxy is told to break something else, or nothing.</summary>
+    /// <summary>The server has committed and said so. The client does not hear it, and gets no connection until the next call of Break.</summary>
     DownAfterCommit,
 
-    /// <summary>The server has committed and said so; the client never hears that, nor anything else on this connection.</summary>
+    /// <summary>The server has committed and said so. The client never hears that, nor anything else on this connection.</summary>
     SilenceAfterCommit,
 }
 
-/// <summary>Stands between the service and PostgreSQL, passes every message on, and breaks the next commits, or hangs, as it is told.</summary>
+/// <summary>A proxy between the service and PostgreSQL. It passes every message on. On demand it breaks the next commits, or hangs.</summary>
 internal sealed class CommitProxy : IAsyncDisposable
 {
     private readonly NpgsqlConnectionStringBuilder server;
@@ -36,7 +36,7 @@ internal sealed class CommitProxy : IAsyncDisposable
     private volatile bool down;
     private volatile TaskCompletionSource passing = new();
 
-    /// <summary>On a port of its own, where none is asked for.</summary>
+    /// <summary>Without a port, it takes a free one.</summary>
     public CommitProxy(string connectionString, int port = 0)
     {
         listener = new(IPAddress.Loopback, port);
@@ -55,13 +55,13 @@ internal sealed class CommitProxy : IAsyncDisposable
 
     public int Port => ((IPEndPoint)listener.LocalEndpoint).Port;
 
-    /// <summary>The way to the server that leads through here.</summary>
+    /// <summary>Connects to the server through this proxy.</summary>
     public string ConnectionString { get; }
 
     /// <summary>How many commits were broken.</summary>
     public int Faults => Volatile.Read(ref faults);
 
-    /// <summary>Breaks the next commits, each in its way, after some that it spares.</summary>
+    /// <summary>Breaks the next commits, each with its fault, after the spared ones.</summary>
     public void Break(IEnumerable<Fault> commits, int spared = 0)
     {
         lock (planning)
@@ -75,7 +75,7 @@ internal sealed class CommitProxy : IAsyncDisposable
         }
     }
 
-    /// <summary>In the next transaction, cuts the connection after the first row of the result that comes after so many others.</summary>
+    /// <summary>In the next transaction, lets that many results pass and cuts the connection after the first row of the next one.</summary>
     public void CutInResult(int results)
     {
         lock (planning)
@@ -84,10 +84,10 @@ internal sealed class CommitProxy : IAsyncDisposable
         }
     }
 
-    /// <summary>From now on nothing passes, either way, on any connection, and none is closed: the server hangs.</summary>
+    /// <summary>From now on nothing passes in either direction and no connection is closed, as if the server hangs.</summary>
     public void Hang() => passing = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>What was held back passes.</summary>
+    /// <summary>Passes on what was held back, and everything after it.</summary>
     public void GoOn() => passing.TrySetResult();
 
     public async ValueTask DisposeAsync()
@@ -150,7 +150,7 @@ internal sealed class CommitProxy : IAsyncDisposable
         Fault? fault = null;
         await Task.WhenAll(PassAsync(RequestsAsync), PassAsync(AnswersAsync));
 
-        // Whichever side ends, both connections end, at once.
+        // When one side ends, both connections end at once.
         async Task PassAsync(Func<NetworkStream, NetworkStream, Task> pass)
         {
             try
@@ -170,7 +170,7 @@ internal sealed class CommitProxy : IAsyncDisposable
 
         async Task RequestsAsync(NetworkStream fromClient, NetworkStream toServer)
         {
-            // The first messages have no type. There is no encryption here, for which some clients ask before anything else.
+            // The first messages have no type byte. Some clients ask for encryption first; the answer is no.
             byte[] first;
             while (AsksForEncryption(first = await MessageAsync(fromClient, typed: false)))
             {

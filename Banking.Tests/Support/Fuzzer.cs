@@ -178,7 +178,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     {
         var place = random.Next(members.Count);
         var (name, value) = members[place];
-        var required = schema.GetProperty("required").EnumerateArray().Select(needed => needed.GetString()!).ToArray();
+        var required = schema.GetProperty("required").EnumerateArray().Select(needed => needed.GetString()).ToArray();
         switch (random.Next(6))
         {
             case 0:

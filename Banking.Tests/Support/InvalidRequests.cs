@@ -1,6 +1,4 @@
-using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 
 namespace Banking.Tests;
@@ -368,20 +366,9 @@ internal static class InvalidRequests
     private static async Task<Reply> SendRawAsync(BankingApp bank, string call, string header, int? length = null)
     {
         var body = Body(call);
-        using var client = new TcpClient();
-        await client.ConnectAsync(bank.Http.BaseAddress!.Host, bank.Http.BaseAddress.Port);
-        await using var stream = client.GetStream();
-        await stream.WriteAsync(Encoding.UTF8.GetBytes(
-            $"POST /api/{call} HTTP/1.0\r\nContent-Type: {Json}\r\nContent-Length: {length ?? body.Length}\r\n{header}\r\n\r\n{body}"));
-        var parts = (await new StreamReader(stream).ReadToEndAsync()).Split("\r\n\r\n", 2);
-        var type = parts[0].Split("\r\n").Single(line => line.StartsWith("Content-Type: ", StringComparison.Ordinal))[14..];
-        using var response = new HttpResponseMessage();
-        foreach (var line in parts[0].Split("\r\n").Skip(1).Select(line => line.Split(": ", 2)))
-        {
-            response.Headers.TryAddWithoutValidation(line[0], line[1]);
-        }
-
-        return new((HttpStatusCode)int.Parse(parts[0].Split(' ')[1], null), response.Headers, type, parts[1]);
+        using var client = await RawClient.ConnectAsync(bank);
+        await client.SendAsync($"POST /api/{call} HTTP/1.0\r\nContent-Type: {Json}\r\nContent-Length: {length ?? body.Length}\r\n{header}\r\n\r\n{body}");
+        return await client.ReplyAsync();
     }
 
     private static string Text(int length, string character) => $"\"{string.Concat(Enumerable.Repeat(character, length))}\"";

@@ -5,8 +5,8 @@ using System.Text.RegularExpressions;
 namespace Banking.Tests;
 
 /// <summary>
-/// JSON Schema as far as the API's own document uses it. A keyword that it doesn't know is an error, not a pass. It is stricter than
-/// a client may be: what the document leaves open for a later version, this version must not send.
+/// The part of JSON Schema that the API's document uses. An unknown keyword is an error. It is stricter than a client may be: what the
+/// document leaves open for a later version, this version must not send.
 /// </summary>
 internal sealed class JsonSchema(JsonElement document)
 {
@@ -66,7 +66,7 @@ internal sealed class JsonSchema(JsonElement document)
     private static bool FormatFits(string format, JsonElement value) => format switch
     {
         "date-time" => DateTimeOffset.TryParse(value.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _),
-        "int32" => value.ValueKind != JsonValueKind.Number || value.TryGetInt32(out _), // what is no number is the business of "type"
+        "int32" => value.ValueKind != JsonValueKind.Number || value.TryGetInt32(out _), // "type" checks that it is a number
         "int64" => value.ValueKind != JsonValueKind.Number || value.TryGetInt64(out _),
         _ => throw new NotSupportedException($"The document uses the format {format}, which this validator doesn't know."),
     };

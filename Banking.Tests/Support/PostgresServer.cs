@@ -5,7 +5,7 @@ using Banking.Data;
 
 namespace Banking.Tests;
 
-/// <summary>A PostgreSQL of one test's own, from the machine's server binaries, to be stopped the hard way and started again. It goes with its test, also where that is killed.</summary>
+/// <summary>A PostgreSQL for one test, made from the machine's server binaries, that the test may crash and start again. It ends with the test, even if the test is killed.</summary>
 internal sealed class PostgresServer : IAsyncDisposable
 {
     private readonly string binaries;
@@ -25,7 +25,7 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     public string Folder { get; }
 
-    /// <summary>Where it keeps each segment of its log that is full, if it is started with <c>archive_mode = on</c>.</summary>
+    /// <summary>The archive of its WAL, if it is started with <c>archive_mode = on</c>.</summary>
     public string Archive => $"{Folder}.wal";
 
     public int Port { get; }
@@ -48,10 +48,10 @@ internal sealed class PostgresServer : IAsyncDisposable
         await server.StartAsync();
     });
 
-    /// <summary>A base backup of a running server, to be recovered from when that is gone.</summary>
+    /// <summary>A base backup of a running server, to recover from after that server is gone.</summary>
     public static Task<PostgresServer> BackUpAsync(PostgresServer primary) => MakeAsync(server => server.CopyAsync(primary));
 
-    /// <summary>Starts from the base backup and what was archived after it, to the end or to a point in time, and returns when it is a server of its own.</summary>
+    /// <summary>Recovers from the base backup and the archived WAL, to the end or to a point in time. Returns when it accepts writes.</summary>
     public async Task RecoverAsync(string archive, string until = "")
     {
         await SetAsync(
@@ -66,7 +66,7 @@ internal sealed class PostgresServer : IAsyncDisposable
         "pg_ctl", "start", "-D", Folder, "-w", "-t", "60", "-l", Path.Combine(Folder, "server.log"),
         "-o", $"-k '{Folder}' -p {Port} -c listen_addresses=127.0.0.1");
 
-    /// <summary>Stops it without a word to anybody and without a checkpoint, as a crash does.</summary>
+    /// <summary>Stops it as a crash does: without a checkpoint and without telling its clients.</summary>
     public Task CrashAsync() => RunAsync("pg_ctl", "stop", "-D", Folder, "-m", "immediate", "-w");
 
     public Task PromoteAsync() => RunAsync("pg_ctl", "promote", "-D", Folder, "-w");
@@ -97,7 +97,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     {
         var binaries = PrivateCluster.FindBinaries();
         Assert.SkipWhen(binaries is null, "A server that is crashed on purpose needs PostgreSQL's server binaries on this machine.");
-        return new(binaries!, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
+        return new(binaries, Path.Combine(Path.GetTempPath(), $"cbs-{Guid.NewGuid().ToString("N")[..8]}"));
     }
 
     private Task CopyAsync(PostgresServer primary, params string[] options) =>
@@ -128,7 +128,7 @@ internal sealed class PostgresServer : IAsyncDisposable
 /// <summary>Ports that stay the same over a restart.</summary>
 internal static class Ports
 {
-    /// <summary>A free one below those that the system hands out by itself, so that nobody gets it meanwhile.</summary>
+    /// <summary>A free port below the range from which the system assigns ports, so nobody else gets it.</summary>
     public static int Free()
     {
         while (true)

@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What tests of many calls ask of a reply.</summary>
+/// <summary>What tests of many calls check in a reply.</summary>
 internal static class Replies
 {
     public static void ShouldBeCreated(this Reply reply, bool replayed = false)
@@ -23,10 +23,10 @@ internal static class Replies
         reply.Replayed.Should().Be(replayed);
     }
 
-    /// <summary>The account of a create_account's answer: without the transaction of its deposit.</summary>
+    /// <summary>The answer of create_account without the id of its transaction: the account alone.</summary>
     public static string AccountText(this Reply opened) => Regex.Replace(opened.Text, ",\"transaction_id\":(null|[0-9]+)}$", "}");
 
-    /// <summary>A whole problem document, with an error for each of the fields and for no other.</summary>
+    /// <summary>Checks a whole problem document. It must have an error for each of the fields and for no other.</summary>
     public static void ShouldBeProblem(this Reply reply, int status, string code, params string[] fields)
     {
         ((int)reply.Status).Should().Be(status, "{0}", reply.Text);

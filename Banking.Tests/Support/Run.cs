@@ -7,6 +7,11 @@ internal sealed record Run(int ExitCode, string Output, string Errors)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
+    /// <summary>The path of the first of these programs that this machine has.</summary>
+    public static string? Find(params string[] names) => names
+        .SelectMany(name => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Select(folder => Path.Combine(folder, name)))
+        .FirstOrDefault(File.Exists);
+
     /// <summary>Runs it to its end.</summary>
     public static async Task<Run> ToEndAsync(ProcessStartInfo start)
     {

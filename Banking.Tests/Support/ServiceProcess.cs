@@ -4,7 +4,7 @@ using System.Globalization;
 
 namespace Banking.Tests;
 
-/// <summary>The real program as a process, on a port that it keeps over restarts, with the verbs of its clients.</summary>
+/// <summary>The real program as a process, on a port that it keeps over restarts, with the calls of its clients.</summary>
 internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -16,7 +16,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     private Process? process;
     private TaskCompletionSource up = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>In Production, where the settings say nothing else.</summary>
+    /// <summary>In Production, unless the settings say otherwise.</summary>
     public ServiceProcess(string connectionString, string schema, params (string Name, string Value)[] settings)
     {
         Schema = schema;
@@ -27,7 +27,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         ];
     }
 
-    /// <summary>In Development, with a PostgreSQL of its own in the folder. Its address is any, to be set when it has said which.</summary>
+    /// <summary>In Development, with its own PostgreSQL in the folder. It takes any port; the test sets the address after reading it from the log.</summary>
     public ServiceProcess(DirectoryInfo folder, params (string Name, string Value)[] settings) => this.settings =
     [
         ("ASPNETCORE_ENVIRONMENT", "Development"), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Banking__DataFolder", folder.FullName), .. settings,
@@ -39,23 +39,23 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
 
     public string Schema { get; } = "banking";
 
-    /// <summary>The program's own, after its name.</summary>
+    /// <summary>The command line after the program's name.</summary>
     public string[] Arguments { get; init; } = [];
 
-    /// <summary>Whether what it says is read on when it is up; else its pipe fills.</summary>
+    /// <summary>Whether its output is still read once it is up. If not, the pipe fills.</summary>
     public bool IsHeard { get; init; } = true;
 
     public int ProcessId => process!.Id;
 
-    /// <summary>Its memory, as the system counts it: VmRSS is now, VmHWM at most.</summary>
+    /// <summary>Its memory as the system counts it: VmRSS is the current size, VmHWM the highest so far.</summary>
     public long Megabytes(string counter) => long.Parse(
         File.ReadLines($"/proc/{ProcessId}/status").Single(line => line.StartsWith(counter, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
         CultureInfo.InvariantCulture) / 1024;
 
-    /// <summary>What the program said, of all its lives.</summary>
+    /// <summary>Everything the program has written, over all restarts.</summary>
     public ConcurrentQueue<string> Lines { get; } = [];
 
-    /// <summary>How often it had to be started again because it did not find its database.</summary>
+    /// <summary>How many starts failed because the database was away.</summary>
     public int FailedStarts { get; private set; }
 
     public IEnumerable<string> Warnings => Said("Warning", "warn");
@@ -65,14 +65,14 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     // As JSON, or in Development as text.
     private IEnumerable<string> Said(string level, string form) => Lines.Where(line => line.Contains($"\"LogLevel\":\"{level}\"") || line.Contains($" {form}: "));
 
-    /// <summary>Completes when it serves: at once, unless it is down.</summary>
+    /// <summary>Returns when it serves. If it is up, at once.</summary>
     public Task UpAsync() => up.Task.WaitAsync(Patience);
 
-    /// <summary>Runs a command to its end, in Production where the settings say nothing else.</summary>
+    /// <summary>Runs a command to its end, in Production unless the settings say otherwise.</summary>
     public static Task<Run> RunAsync(string[] arguments, params (string Name, string Value)[] settings) =>
         Run.ToEndAsync(ToStart(arguments, [.. InProduction, .. settings]));
 
-    /// <summary>Starts it, as often as it takes.</summary>
+    /// <summary>Starts it, again and again until it serves.</summary>
     public async Task StartAsync()
     {
         for (var since = Stopwatch.GetTimestamp(); await StartOnceAsync() is not null; FailedStarts++)
@@ -84,7 +84,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         }
     }
 
-    /// <summary>Starts it: its exit code, or null where it serves.</summary>
+    /// <summary>Starts it. Returns null when it serves, or its exit code.</summary>
     public async Task<int?> StartOnceAsync()
     {
         Start();
@@ -113,7 +113,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         }
     }
 
-    /// <summary>Completes when it has said something.</summary>
+    /// <summary>Returns when it has written these words.</summary>
     public Task SaidAsync(string words) => Wait.UntilAsync(() => Lines.Any(line => line.Contains(words)));
 
     /// <summary>kill -9.</summary>
@@ -124,7 +124,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         await process.WaitForExitAsync();
     }
 
-    /// <summary>Asks it to stop, and starts it again when it has.</summary>
+    /// <summary>Asks it to stop, then starts it again.</summary>
     public async Task RestartAsync()
     {
         up = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -132,7 +132,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         await StartAsync();
     }
 
-    /// <summary>Asks it to stop, unless it has, and gives its exit code.</summary>
+    /// <summary>Asks it to stop, unless it has stopped, and returns its exit code.</summary>
     public async Task<int> StopAsync()
     {
         if (!process!.HasExited)
@@ -163,7 +163,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         process?.Dispose();
     }
 
-    /// <summary>With these settings, of which later ones win, and no database but theirs.</summary>
+    /// <summary>With these settings, of which a later one wins. A database comes from them alone, not from the environment of the test run.</summary>
     private static ProcessStartInfo ToStart(string[] arguments, (string Name, string Value)[] settings)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Banking.Api.dll"), .. arguments])

@@ -1,6 +1,7 @@
 using Banking.Data;
 using Banking.Tests;
 using DotNet.Testcontainers.Builders;
+using Npgsql;
 using Testcontainers.PostgreSql;
 
 [assembly: AssemblyFixture(typeof(TestDatabase))]
@@ -8,8 +9,8 @@ using Testcontainers.PostgreSql;
 namespace Banking.Tests;
 
 /// <summary>
-/// The PostgreSQL of a test run: the one that BANKING_TEST_DATABASE names, else a container where a Docker engine answers,
-/// else a private cluster of the machine's binaries. Each book is a schema of its own in it.
+/// The PostgreSQL of a test run: the one that BANKING_TEST_DATABASE names; or a container, if a Docker engine answers; or a private
+/// cluster of the machine's binaries. Each book is a schema in it.
 /// </summary>
 public sealed class TestDatabase : IAsyncLifetime
 {
@@ -54,13 +55,31 @@ public sealed class TestDatabase : IAsyncLifetime
         }
     }
 
+    /// <summary>Runs a file of the repository with psql, which echoes what it reads. In a container it is the container's own psql.</summary>
+    internal async Task<Run> PsqlAsync(string schema, string file, IReadOnlyDictionary<string, string> variables)
+    {
+        var target = new NpgsqlConnectionStringBuilder(ConnectionString);
+        var connection = $"user='{target.Username}' password='{target.Password}' dbname='{target.Database}' options='-c search_path={schema} -c TimeZone=UTC'";
+        string[] options = ["-X", "-a", "-v", "ON_ERROR_STOP=1", .. variables.SelectMany(variable => new[] { "-v", $"{variable.Key}={variable.Value}" })];
+        if (container is null)
+        {
+            return await Run.ToEndAsync(new(
+                Path.Combine(PrivateCluster.FindBinaries() ?? "", "psql"),
+                [.. options, "-f", Path.Combine(Repository.Folder, file), $"host='{target.Host}' port={target.Port} {connection}"]));
+        }
+
+        var result = await container.ExecAsync(["psql", .. options, "-f", $"/{file}", connection]);
+        return new((int)result.ExitCode!.Value, result.Stdout, result.Stderr);
+    }
+
     private static async Task<PostgreSqlContainer?> StartContainerAsync()
     {
         PostgreSqlContainer built;
         try
         {
-            // Testcontainers turns durability off; what is tested here is a service that relies on it.
+            // Testcontainers turns durability off, but the service relies on it.
             built = new PostgreSqlBuilder("postgres:17")
+                .WithResourceMapping(new DirectoryInfo(Path.Combine(Repository.Folder, "sql")), "/sql")
                 .WithCommand("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on", "-c", "max_connections=300")
                 .Build();
         }
@@ -75,7 +94,7 @@ public sealed class TestDatabase : IAsyncLifetime
 
     private static string Clusters => Path.Combine(Path.GetTempPath(), "core-banking-tests");
 
-    /// <summary>Removes what an earlier run left that was killed before it could.</summary>
+    /// <summary>Removes the clusters of earlier runs that were killed.</summary>
     private static void SweepUp()
     {
         Directory.CreateDirectory(Clusters);

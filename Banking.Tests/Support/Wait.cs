@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace Banking.Tests;
 
-/// <summary>Waits for what another process or task brings about.</summary>
+/// <summary>The one waiting loop: for a state that another process or task brings about.</summary>
 internal static class Wait
 {
     public static Task UntilAsync(

@@ -1,5 +1,5 @@
--- The ids of account events run from 1 to the head without a gap, and neither time nor the transaction they follow runs backwards along them.
--- A row is an id before which one is missing or later, or a head that does not stand at the end of the log.
+-- The ids of account events run from 1 to the head without a gap. In that order, created_at and after_transaction_id never decrease.
+-- Each row is an event with a missing or later event before it, or a head that is not at the end of the log.
 SELECT account_event_id
      , previous_id
      , created_at

@@ -1,6 +1,7 @@
--- Every account is as its last event left it, its first event is its opening, and its id was given out by the head.
--- What is held of it has become less since by the captures of its holds, which are in the log of transactions.
--- A row is an account whose status, limit or held amount was changed without an event, or that was never opened.
+-- Every customer's account is as its last event left it. Its first event is its opening, and its id came from the head.
+-- Captures of its holds since that event have made the held amount smaller.
+-- A settlement account has no events.
+-- Each row is an account that changed without an event, or that was never opened.
 SELECT account.account_id
      , account.status
      , last_event.status_after

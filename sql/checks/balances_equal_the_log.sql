@@ -1,5 +1,5 @@
--- Every account's balance is what the log says: all it received less all it sent.
--- A row is an account whose balance was changed without a posting, or whose log rows were.
+-- Every account's balance is the sum of what it received minus the sum of what it sent, as the log has it.
+-- Each row is an account whose balance, or whose rows of the log, changed without a posting.
 SELECT account.account_id
      , account.balance
      , COALESCE(entry.total, 0) AS balance_by_the_log

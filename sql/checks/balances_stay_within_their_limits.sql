@@ -1,4 +1,5 @@
--- Every customer's balance covers what is held of it, down to minus its overdraft limit.
+-- Every customer's balance, less the held amount, is not below minus the overdraft limit.
+-- Each row is an account that breaks this rule.
 SELECT account_id
      , balance
      , held

@@ -1,8 +1,8 @@
--- Every block carries the hash of the block before it and the hash of its own rows of both logs, and the head stands at the last one.
--- A row is a block at which the chain breaks: a log row in it, or the block itself, is no longer what was written.
+-- Every block has the hash of the block before it, and a hash over its own rows of both logs. The head names the last block.
+-- Each row is a block where the chain breaks: one of its log rows, or the block itself, is not what was written.
 --
--- The hash is computed here, in format 1 of 0007_ledger_block.sql, with PostgreSQL's own functions only: a function of the
--- book is the owner's, who may have changed it. It does not cover account.owner_name, account.reference and account.metadata.
+-- This query computes the hash itself (format 1 of 0007_ledger_block.sql) and calls only PostgreSQL's own functions, because the
+-- owner of the book could change a function of the book. The hash does not cover account.owner_name, reference and metadata.
 SELECT block.block_id
      , block.last_transaction_id
      , block.last_account_event_id

@@ -1,4 +1,5 @@
--- Within a currency all balances, the settlement account's included, sum to zero: money is moved, never made.
+-- The balances of each currency, with its settlement account, sum to zero: a posting moves money and makes none.
+-- Each row is a currency that does not sum to zero, and by how much.
 SELECT currency
      , pg_catalog.sum(balance) AS out_by
   FROM account

@@ -1,5 +1,5 @@
--- What is held of an account is what is left of its pending holds.
--- A row is an account whose held amount says something else.
+-- The held amount of an account is the sum of what its pending holds have left.
+-- Each row is an account with another held amount.
 SELECT account.account_id
      , account.held
      , COALESCE(pending.amount, 0) AS held_by_its_holds

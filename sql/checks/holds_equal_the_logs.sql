@@ -1,6 +1,6 @@
--- Every hold is what the logs say: it was placed as it stands, its captures are in the log of transactions, between its own
--- accounts, and no part of it was captured, released or expired twice.
--- A row is a hold that was changed without an event or a capture, or an event or a capture whose hold is gone.
+-- Every hold is as the logs say. Its placing is in the account log, its captures are in the log of transactions, between its own
+-- accounts and before its expiry, and what is left of it ends once: released or expired.
+-- Each row is a hold that changed without an event or a capture, or a hold that is missing.
 SELECT COALESCE(hold.hold_id, logged.hold_id) AS hold_id
      , hold.status
      , hold.amount

@@ -1,6 +1,6 @@
--- The book's tables are what the scripts made: plain tables without rules, row security or inheritance, and every trigger of
--- 0008_append_only.sql fires always and refuses.
--- A row is a protection that is missing, or something that stands between a statement and the rows it names.
+-- The book's tables are as the scripts made them: plain tables without rules, row security or inheritance. Every trigger of
+-- 0008_append_only.sql always fires, and refuses.
+-- Each row is a table or a trigger that is not so, and what is wrong with it.
 SELECT found.object
      , found.fault
   FROM (SELECT expected.table_name AS object
@@ -22,7 +22,7 @@ SELECT found.object
                                     WHERE attrelid = armed.tgrelid
                                       AND attnum = ANY (armed.tgattr)), '') <> expected.columns THEN 'fires on other columns'
                     WHEN armed.tgqual IS NOT NULL THEN 'fires on a condition only'
-                    -- The body of refuse_change, to the letter.
+                    -- The sha256 of refuse_change's body: any other body may let a change through.
                     WHEN pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(function.prosrc, 'UTF8')), 'hex')
                          <> 'c78652748eab8cf39acbbfaea4d9bc6c3fba1fc40f6f021e4fbdb7787243bc81' THEN 'does not refuse'
                END

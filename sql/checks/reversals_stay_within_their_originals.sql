@@ -1,6 +1,6 @@
--- The reversals of a transaction together give back its amount at most, in its currency, between its two accounts. A reversal
--- is never reversed.
--- A row is a transaction that was reversed beyond that.
+-- The reversals of a transaction together give back at most its amount, in its currency, between its two accounts. A reversal
+-- is never reversed itself.
+-- Each row is a transaction with reversals that break this.
 SELECT original.transaction_id
      , original.amount
      , reversed.amount AS reversed_amount

@@ -1,5 +1,5 @@
--- Along an account's entries each balance is the one before it plus the entry's amount.
--- A row is the first entry after a break.
+-- In each account, the balance after an entry is the balance after the entry before it plus the entry's amount.
+-- Each row is an entry whose balance does not follow from the one before.
 SELECT account_id
      , transaction_id
      , balance_before + amount AS balance_expected

@@ -1,4 +1,5 @@
--- Every currency has its settlement account, whose id is the currency's numeric code.
+-- Every currency has one settlement account. Its id is the currency's numeric code.
+-- Each row is a currency without that account, or a settlement account without its currency.
 SELECT currency.code
      , currency.numeric_code
      , account.account_id

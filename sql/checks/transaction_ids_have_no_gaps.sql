@@ -1,5 +1,5 @@
--- The ids of transactions run from 1 to the head without a gap, and time never runs backwards along them.
--- A row is an id before which one is missing or later, or a head that does not stand at the end of the log.
+-- The ids of transactions run from 1 to the head without a gap. In that order, created_at never decreases.
+-- Each row is a transaction with a missing or later one before it, or a head that is not at the end of the log.
 SELECT transaction_id
      , previous_id
      , created_at

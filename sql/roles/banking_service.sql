@@ -1,13 +1,13 @@
--- The role that the service runs as: it owns nothing, and can do only what its calls take.
+-- The role that the service runs as. It owns nothing and has only the rights that the service's calls need.
 --
--- Why    With this role the service can't change a log, the chain, a trigger or the schema, whatever is done to it.
---        The owner, whom ConnectionStrings__Migrations names, applies the scripts; this role only checks that none is missing.
--- How    As the owner of the book, in its schema, after the scripts and again after an update brought new ones. Where the owner
---        may not create roles, an administrator has done that before (CREATE ROLE banking_service LOGIN):
+-- Why    As this role, not even a hijacked service can change a log, the chain, a trigger or the schema.
+--        The owner (ConnectionStrings__Migrations) applies the scripts. This role only checks that none is missing.
+-- How    Run it as the owner of the book, in its schema, after the scripts. Run it again after an update with new scripts:
 --          PGOPTIONS='-c search_path=banking' psql -f sql/roles/banking_service.sql ...
---        then give it a password: \password banking_service
---        Another name for another book: PGOPTIONS='-c search_path=savings -c banking.service_role=savings_service' psql -f ...
--- Locks  None that postings wait for.
+--        If the owner may not create roles, an administrator first runs CREATE ROLE banking_service LOGIN.
+--        Then set a password: \password banking_service
+--        For another name: PGOPTIONS='-c search_path=savings -c banking.service_role=savings_service' psql -f ...
+-- Locks  Nothing that postings wait for.
 -- Undo   DROP OWNED BY banking_service; DROP ROLE banking_service;
 
 DO $body$
@@ -19,7 +19,7 @@ BEGIN
         EXECUTE format('CREATE ROLE %I LOGIN', service);
     END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), service);
-    -- Add rows, and move what a call moves; nothing else of a row can be changed. Locking a row takes the right to update it.
+    -- The service adds rows and updates these columns, no others. FOR UPDATE needs the right to update one column.
     FOREACH allowed IN ARRAY ARRAY[
         'SELECT ON schema_version, currency, account, hold, transaction_log, account_log, account_entry, ledger_head, ledger_block',
         'INSERT, UPDATE (owner_name, status, balance, held, overdraft_limit) ON account',

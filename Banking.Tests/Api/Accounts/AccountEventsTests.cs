@@ -67,7 +67,7 @@ public sealed class AccountEventsTests(SharedBank shared) : IClassFixture<Shared
         }
 
         var (read, turned) = (new List<JsonElement>(), 0);
-        for (string? cursor = ""; cursor is not null; turned++)
+        for (var cursor = ""; cursor is not null; turned++)
         {
             var page = await bank.GetAsync($"/api/account_events?account_id={account}&limit={limit}{cursor}");
             read.AddRange(page.Body.GetProperty("events").EnumerateArray());

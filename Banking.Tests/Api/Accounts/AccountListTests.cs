@@ -1,8 +1,5 @@
 using System.Text.Json;
-using Dapper;
 using FluentAssertions;
-using Microsoft.Extensions.DependencyInjection;
-using Npgsql;
 
 namespace Banking.Tests;
 
@@ -106,7 +103,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
     public async Task A_rare_filter_gets_short_pages_whose_cursors_lead_to_all_accounts()
     {
         await using var app = new BankingApp(database);
-        await InsertAsync(app, 3 * LookedAt + 10);
+        await InsertAsync(app, (3 * LookedAt) + 10);
         long[] frozen = [10_000, 10_001, 10_000 + LookedAt - 1, 10_000 + (3 * LookedAt), 10_000 + (3 * LookedAt) + 9];
         await app.Book.ExecuteAsync("UPDATE account SET status = 'frozen' WHERE account_id = ANY (@frozen);", new { frozen });
 
@@ -210,7 +207,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
     private static async Task<(IReadOnlyList<long> Ids, int Pages)> ListAsync(BankingApp app, string query)
     {
         var (ids, pages) = (new List<long>(), 0);
-        for (string? cursor = ""; cursor is not null; pages++)
+        for (var cursor = ""; cursor is not null; pages++)
         {
             var page = await app.GetAsync($"/api/list_accounts?{query}{cursor}");
             page.ShouldBeOk();

@@ -72,7 +72,7 @@ public sealed class HoldExpiryTests(SharedBank shared, TestDatabase database) : 
         var key = $"hold-{Guid.NewGuid()}";
 
         (await bank.PlaceHoldAsync(account, "1", expiresAt: await InAsync(-1))).ShouldBeProblem(400, "validation_failed", "expires_at");
-        (await bank.PlaceHoldAsync(account, "1", expiresAt: await InAsync(366 * 86_400 + 60))).ShouldBeProblem(400, "validation_failed", "expires_at");
+        (await bank.PlaceHoldAsync(account, "1", expiresAt: await InAsync((366 * 86_400) + 60))).ShouldBeProblem(400, "validation_failed", "expires_at");
         (await bank.PlaceHoldAsync(account, "1", expiresAt: await InAsync(364 * 86_400))).ShouldBeCreated();
         var due = await InAsync(0.2);
         var placed = await bank.PlaceHoldAsync(account, "1", expiresAt: due, key: key);

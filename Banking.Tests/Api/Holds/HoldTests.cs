@@ -196,7 +196,7 @@ public sealed class HoldTests(SharedBank shared) : IClassFixture<SharedBank>
     private async Task<List<long>> ListAsync(long account, string filter)
     {
         var holds = new List<long>();
-        for (string? cursor = ""; cursor is not null;)
+        for (var cursor = ""; cursor is not null;)
         {
             var page = (await bank.GetAsync($"/api/list_holds?account_id={account}{filter}{cursor}")).Body;
             holds.AddRange(page.GetProperty("holds").EnumerateArray().Select(hold => hold.GetProperty("hold_id").GetInt64()));
