@@ -210,7 +210,7 @@ public sealed class InstanceRaceTests(TwoInstances instances) : IClassFixture<Tw
             var replies = await AtOnceAsync(isOneFirst, () => one(ones, subjects[round]), () => other(others, subjects[round]));
 
             outcomes.Add(string.Join(", ", replies.Select(Said)));
-            overtaken += (outcomes[^1] == oneWins) == isOneFirst ? 0 : 1;
+            overtaken += outcomes[^1] == (isOneFirst ? otherWins : oneWins) ? 1 : 0;
         }
 
         WriteRow(race, outcomes, $"; the request that was sent second won {overtaken} times");

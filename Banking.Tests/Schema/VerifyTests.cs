@@ -9,12 +9,14 @@ public sealed class VerifyTests(TestDatabase database)
 {
     private const string Checks =
         "account_event_ids_have_no_gaps accounts_equal_the_account_log balances_equal_the_log balances_stay_within_their_limits "
-        + "block_chain_is_intact books_sum_to_zero protection_is_armed running_balances_are_continuous "
+        + "block_chain_is_intact books_sum_to_zero held_equals_the_pending_holds holds_equal_the_logs protection_is_armed "
+        + "reversals_stay_within_their_originals running_balances_are_continuous "
         + "settlement_accounts_stand_for_their_currencies transaction_ids_have_no_gaps";
 
     // An owner who knows the checks arms the triggers again.
     private const string DisarmSql = """
         ALTER TABLE account DISABLE TRIGGER USER;
+        ALTER TABLE hold DISABLE TRIGGER USER;
         ALTER TABLE transaction_log DISABLE TRIGGER USER;
         ALTER TABLE account_log DISABLE TRIGGER USER;
         ALTER TABLE ledger_block DISABLE TRIGGER USER;
@@ -100,7 +102,7 @@ public sealed class VerifyTests(TestDatabase database)
         var run = await VerifyAsync(bank);
 
         run.ExitCode.Should().Be(0, run.Output);
-        run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(10).And.OnlyContain(line => line.StartsWith("ok "));
+        run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(13).And.OnlyContain(line => line.StartsWith("ok "));
         foreach (var check in Checks.Split(' '))
         {
             run.Output.Should().MatchRegex($@"ok +{check}: 0 rows, \d+\.\d s");
