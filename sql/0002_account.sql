@@ -17,7 +17,7 @@ CREATE TABLE account (
     balance         numeric(19,4) NOT NULL DEFAULT 0,
     held            numeric(19,4) NOT NULL DEFAULT 0,
     overdraft_limit numeric(19,4) NOT NULL DEFAULT 0,
-    -- Sorted by its bytes: an index in the operating system's order may miss rows after that changes with a release.
+    -- Sorted by its bytes. The operating system's order can change with a release, and an index in it could then miss rows.
     reference       text          COLLATE "C",
     metadata        jsonb,
     created_at      timestamptz   NOT NULL,
@@ -45,9 +45,9 @@ WITH (fillfactor = 70);
 CREATE INDEX account_reference_idx ON account (reference, account_id) WHERE reference IS NOT NULL;
 
 COMMENT ON COLUMN account.owner_name      IS 'In no log and in no hash, so that it can be corrected or erased.';
-COMMENT ON COLUMN account.held            IS 'The sum of the account''s pending holds: part of the balance that is promised already.';
+COMMENT ON COLUMN account.held            IS 'The sum of what the account''s pending holds have left. It is reserved for later payments.';
 COMMENT ON COLUMN account.overdraft_limit IS 'How far below zero balance - held may fall. Settlement accounts have no such limit.';
-COMMENT ON COLUMN account.status          IS 'active; debits_blocked takes money in only; frozen takes none in or out; closed is the end.';
+COMMENT ON COLUMN account.status          IS 'active; debits_blocked: takes money in and pays none out; frozen: neither; closed: for ever.';
 
 INSERT INTO account (account_id, kind, owner_name, currency, created_at)
 SELECT numeric_code

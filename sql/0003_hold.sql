@@ -44,7 +44,7 @@ CREATE INDEX hold_account_idx ON hold (account_id, hold_id);
 -- Finds the holds that are due: of some accounts, for a posting ...
 CREATE INDEX hold_due_of_account_idx ON hold (account_id, expires_at) WHERE status = 'pending';
 -- ... and of all, for the sweeper.
-CREATE INDEX hold_due_idx ON hold (expires_at) WHERE status = 'pending';
+CREATE INDEX hold_due_idx ON hold (expires_at, hold_id) WHERE status = 'pending';
 
 COMMENT ON COLUMN hold.hold_id         IS 'The id of the event that placed it (account_log.account_event_id).';
 COMMENT ON COLUMN hold.to_account_id   IS 'Who is paid by its captures. NULL: they are paid out, as withdrawals.';

@@ -1,8 +1,8 @@
 -- 0004_transaction_log: every movement of money, once, for ever.
 --
--- Why    The log is the truth that the balances only sum up. A row is a posting: an amount that left one account and
---        reached another in the same instant, with both balances after it. Rows are only ever added (0008 refuses anything else).
---        Their ids have no gaps and follow the order of commits, so a reader who asks for
+-- Why    This log is the source of truth, and the balances are its sums. A row is a posting: an amount that left one account
+--        and reached another in the same instant, with both balances after it. Rows are only added: 0008 refuses anything else.
+--        Ids have no gaps and follow the order of commits. So a reader who asks for
 --        "transaction_id > the last one I saw" never misses one.
 -- Locks  A new table that nobody uses yet: nothing waits.
 -- Older  Safe: the first version of the service came with this script.
@@ -19,7 +19,7 @@ CREATE TABLE transaction_log (
     to_balance_after        numeric(19,4) NOT NULL,
     reverses_transaction_id bigint,
     hold_id                 bigint,
-    -- Sorted by their bytes: an index in the operating system's order may miss a used key after that changes with a release.
+    -- Sorted by their bytes. The operating system's order can change with a release, and an index in it could then miss a used key.
     client_id               text          COLLATE "C" NOT NULL,
     idempotency_key         text          COLLATE "C" NOT NULL,
     part                    smallint      NOT NULL DEFAULT 0,
@@ -68,8 +68,8 @@ COMMENT ON COLUMN transaction_log.part                    IS '0, or the place wi
 COMMENT ON COLUMN transaction_log.request_hash            IS 'sha256 of the request, where this row alone does not tell it: of a reversal, a capture or a batch.';
 COMMENT ON COLUMN transaction_log.created_at              IS 'This database''s clock; never runs backwards along transaction_id.';
 
--- A posting has two sides. Here each is a row, as its account sees it: for history, statements, checks and DBAs alike.
--- Asked by "account_id", each side walks its own index.
+-- A posting has two sides. In this view each side is a row, as its account sees it: for history, statements, checks and DBAs.
+-- A query by account_id walks one index for each side.
 CREATE VIEW account_entry AS
 SELECT from_account_id    AS account_id
      , transaction_id

@@ -1,8 +1,8 @@
 -- 0005_account_log: everything that happens to an account beside the movement of money.
 --
 -- Why    Who opened, changed, froze or closed an account, or placed or released a hold: when, why, and what that left behind.
---        With transaction_log this is the whole story of a book. The chain (0007) covers both logs, so a limit that somebody
---        raises by hand shows. Rows are only ever added (0008). Their ids have no gaps and follow the order of commits.
+--        With transaction_log this is the whole history of a book. The chain (0007) covers both logs: verify finds a limit that
+--        somebody raised by hand. Rows are only added (0008). Ids have no gaps and follow the order of commits.
 -- Locks  A new table that nobody uses yet: nothing waits.
 -- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE account_log;
@@ -20,7 +20,7 @@ CREATE TABLE account_log (
     held_after            numeric(19,4) NOT NULL,
     balance_after         numeric(19,4) NOT NULL,
     after_transaction_id  bigint        NOT NULL,
-    -- Sorted by their bytes: an index in the operating system's order may miss a used key after that changes with a release.
+    -- Sorted by their bytes. The operating system's order can change with a release, and an index in it could then miss a used key.
     client_id             text          COLLATE "C" NOT NULL,
     idempotency_key       text          COLLATE "C" NOT NULL,
     request_hash          bytea,
@@ -55,7 +55,7 @@ CREATE INDEX account_log_hold_idx ON account_log (hold_id, account_event_id) WHE
 COMMENT ON COLUMN account_log.account_event_id     IS 'From ledger_head: no gaps, in the order of commits.';
 COMMENT ON COLUMN account_log.amount               IS 'What a hold event holds, or makes free again.';
 COMMENT ON COLUMN account_log.hold_to_account_id   IS 'Of a placing: the account that the captures pay, as in hold.';
-COMMENT ON COLUMN account_log.status_after         IS 'What the event left behind, as the other columns ..._after.';
-COMMENT ON COLUMN account_log.after_transaction_id IS 'The last transaction before the event: it puts the rows of both logs in one order.';
+COMMENT ON COLUMN account_log.status_after         IS 'The status right after the event. So are the other columns ..._after.';
+COMMENT ON COLUMN account_log.after_transaction_id IS 'The last transaction before the event. It gives the rows of both logs one order.';
 COMMENT ON COLUMN account_log.client_id            IS 'The caller that asked for it; idempotency keys are its own. core-banking: the service itself, for an expiry.';
 COMMENT ON COLUMN account_log.request_hash         IS 'sha256 of the request: a retry is the same request if its hash is. NULL for an expiry, which nobody asked for.';

@@ -2,8 +2,7 @@
 --
 -- Why    Every write transaction locks this one row first and holds it until its commit. So write transactions follow one
 --        another, ids have no gaps and are in the order of commits, and no two transactions can deadlock over accounts.
---        All ids come from here: nothing else numbers anything. The service writes hundreds of requests in a transaction,
---        which makes one lock for all of them cheap.
+--        All ids come from here. The service writes hundreds of requests in one transaction, so one lock for all is cheap.
 -- Locks  A new table that nobody uses yet: nothing waits.
 -- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE ledger_head;
@@ -26,8 +25,8 @@ CREATE TABLE ledger_head (
 -- One row that changes with every transaction: leave its page to its versions.
 WITH (fillfactor = 10);
 
-COMMENT ON COLUMN ledger_head.last_account_id IS 'The last account id that was given out. It may stand beyond the accounts, never before one.';
-COMMENT ON COLUMN ledger_head.last_hash       IS 'Of the last block (0007); while there is none, sha256 of nothing.';
+COMMENT ON COLUMN ledger_head.last_account_id IS 'The last account id that was given out. No account has a higher one; there may be none with this one.';
+COMMENT ON COLUMN ledger_head.last_hash       IS 'Of the last block (0007); before the first block: sha256 of nothing.';
 
 INSERT INTO ledger_head (last_block_id, last_transaction_id, last_account_event_id, last_account_id, last_created_at, last_hash)
 VALUES (0, 0, 0, 999, clock_timestamp(), sha256(''));

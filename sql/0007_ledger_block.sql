@@ -1,10 +1,10 @@
 -- 0007_ledger_block: a chain of hashes over both logs.
 --
--- Why    Whoever owns the tables can switch triggers off and rewrite a log. With this chain it shows. Each write transaction
---        adds a block; its hash covers the block before it and every column of its own rows in transaction_log and
---        account_log. A row that is changed, removed, added or renumbered breaks the chain at its block. Rewriting the
---        whole chain after it changes the head, which an outsider can keep (GET /api/audit_head) and compare later
---        (verify --against).
+-- Why    The owner of the tables can switch triggers off and rewrite a log. This chain makes that visible. Each write
+--        transaction adds a block. Its hash covers the block before it and every column of its own rows in transaction_log and
+--        account_log. A row that is changed, removed, added or renumbered breaks the chain at its block. To hide that, the
+--        whole chain after it must be rewritten, and then the head changes. Keep the head outside (GET /api/audit_head) and
+--        compare it later (verify --against).
 -- Locks  A new table that nobody uses yet: nothing waits.
 -- Older  Safe: the first version of the service came with this script.
 -- Undo   DROP TABLE ledger_block; DROP FUNCTION ledger_block_hash;
@@ -24,18 +24,18 @@ CREATE TABLE ledger_block (
     CONSTRAINT ledger_block_hashes_are_sha256 CHECK (octet_length(previous_hash) = 32 AND octet_length(hash) = 32)
 );
 
--- Turns an instant into the last ids before it: all rows of a block share its time.
+-- Turns an instant into the last ids before it. All rows of a block share its time.
 CREATE INDEX ledger_block_created_at_idx ON ledger_block (created_at);
 
-COMMENT ON TABLE  ledger_block             IS 'A row per write transaction: its log rows are those after the block before it, up to its own last ids.';
+COMMENT ON TABLE  ledger_block             IS 'One row per write transaction. Its log rows are those after the last ids of the block before it, up to its own last ids.';
 COMMENT ON COLUMN ledger_block.block_id    IS 'From ledger_head: no gaps.';
-COMMENT ON COLUMN ledger_block.hash_format IS 'Which columns the hash covers, and how: 1 is ledger_block_hash below. Another list would be another format, so old blocks stay verifiable.';
+COMMENT ON COLUMN ledger_block.hash_format IS 'The list of columns that the hash covers: 1 is ledger_block_hash below. A later column gets a new format, so old blocks stay verifiable.';
 
--- A block's hash in format 1, for the service that writes it. Who verifies it computes it for himself
--- (checks/block_chain_is_intact.sql): a function belongs to the owner, who may change it.
--- record_send frames every value with its type and length, so no text can be moved from one column to the next unseen.
--- Texts go in as UTF-8 bytes. In plpgsql, because that plans the queries once per session; a function in SQL is parsed and
--- planned anew for every block.
+-- A block's hash in format 1, for the service that writes it. The check computes it without this function
+-- (checks/block_chain_is_intact.sql), because the owner could change the function.
+-- record_send writes every value with its type and length, so a text that moves from one column to the next changes the hash.
+-- Texts go in as UTF-8 bytes. plpgsql plans the queries once per session. A function in SQL would parse and plan them for every
+-- block.
 CREATE FUNCTION ledger_block_hash(
     previous_hash bytea, block_id bigint, created_at timestamptz,
     after_transaction_id bigint, last_transaction_id bigint, after_account_event_id bigint, last_account_event_id bigint) RETURNS bytea

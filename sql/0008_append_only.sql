@@ -2,11 +2,11 @@
 --
 -- Why    Nobody may change or remove a row of the logs or of their chain, remove an account, a hold, a currency or the head,
 --        or change what an account, a hold or a currency is.
---        The triggers fire ALWAYS: for a superuser's plain statement too, and under session_replication_role = replica.
---        The statement triggers refuse even a statement that would touch no row. The row triggers catch what reaches the
---        rows by another way (a parent table, logical replication). TRUNCATE has triggers of its own: a distributed
+--        The triggers fire ALWAYS: for a superuser too, and under session_replication_role = replica.
+--        The statement triggers refuse even a statement that would change no row. The row triggers catch changes that come
+--        another way (through a parent table, by logical replication). TRUNCATE has triggers of its own: a distributed
 --        PostgreSQL creates no trigger on its nodes that names TRUNCATE beside other events.
---        A mistake is corrected by a new posting in the other direction.
+--        A reversal corrects a mistake: a new transaction in the other direction.
 --        checks/protection_is_armed.sql finds a trigger that is missing or switched off.
 -- Locks  SHARE ROW EXCLUSIVE on each table, for an instant: waits for running writes, and writes wait for it.
 -- Older  Safe: the first version of the service came with this script.
@@ -18,7 +18,7 @@ AS $body$
 BEGIN
     RAISE EXCEPTION '% of % refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
         USING ERRCODE = 'restrict_violation'
-            , HINT = 'Money is corrected by posting it back; nothing in the book is rewritten.';
+            , HINT = 'Correct a transaction with a reversal. Nothing in the book is rewritten.';
 END;
 $body$;
 

@@ -46,6 +46,6 @@ internal sealed partial class ApiJson : JsonSerializerContext
         options.AllowDuplicateProperties = false;
         options.NumberHandling = JsonNumberHandling.Strict;
         options.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping; // answers are only ever JSON, so text needs no HTML escapes
-        options.MaxDepth = 8;
+        options.MaxDepth = 16; // bodies need 4, but the description of a batch's answer, which is made with these options, needs more than 8
     }
 }

@@ -18,7 +18,7 @@ public sealed record ChangeAccount(
         var limit = OverdraftLimit ?? account.State.OverdraftLimit;
         if (OverdraftLimit is not null)
         {
-            // The name of whoever had a closed account can still be corrected or erased.
+            // The owner's name of a closed account can still be corrected or erased.
             if (account.State.Status == AccountStatus.Closed)
             {
                 return LockedBook.Closed(AccountId);

@@ -18,7 +18,7 @@ public sealed record FreezeAccount(
         return (account.State.Status, DebitsOnly) switch
         {
             (AccountStatus.Closed, _) => LockedBook.Closed(AccountId),
-            // A block of debits may be widened to all; whatever loosens a freeze is an unfreezing.
+            // A freeze of debits can be widened to all. Anything less strict needs an unfreeze.
             (AccountStatus.Frozen, _) or (AccountStatus.DebitsBlocked, true) =>
                 new Refused(Refusal.AccountFrozen, $"Account {AccountId} is already frozen. To loosen the freeze, unfreeze the account first."),
             _ => book.Record(

@@ -9,25 +9,29 @@ namespace Banking.Data;
 /// </summary>
 public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILogger<HoldExpiry> logger)
 {
-    private sealed record DueHold(long HoldId, long AccountId);
+    private sealed record DueHold(long HoldId, long AccountId, DateTime ExpiresAt);
 
-    private const int AtOnce = 500;
+    private const int PageSize = 500;
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+    private static readonly DueHold Start = new(0, 0, DateTime.UnixEpoch);
 
-    // By the index hold_due_idx.
+    // By the index hold_due_idx, after the hold with which the last page ended.
     private const string DueSql = """
         SELECT hold_id
              , account_id
+             , expires_at
           FROM hold
          WHERE status = 'pending'
            AND expires_at <= clock_timestamp()
-           AND hold_id <> ALL (@underway)
-         ORDER BY expires_at
-         LIMIT @more;
+           AND (expires_at, hold_id) > (@expires_at, @hold_id)
+         ORDER BY expires_at, hold_id
+         LIMIT @rows;
         """;
 
-    // A hold that another session has locked takes its time, and the others do not wait for it.
+    // Another session may have locked a hold or its account. Such holds stay here until they end or are refused, and the next ones have
+    // their turn meanwhile.
     private readonly Dictionary<long, Task> underway = [];
+    private DueHold last = Start;
     private bool isFailing;
 
     /// <summary>Looks for due holds until it is stopped.</summary>
@@ -38,13 +42,8 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
         {
             try
             {
-                var ended = underway.Where(one => one.Value.IsCompleted).ToList();
-                ended.ForEach(one => underway.Remove(one.Key));
-                await Task.WhenAll(ended.Select(one => one.Value));
-                var sought = new { underway = underway.Keys.ToArray(), more = AtOnce - underway.Count };
-                var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql, sought), stop)).AsList();
-                due.ForEach(hold => underway.Add(hold.HoldId, ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId))));
-                isFailing &= ended.Count == 0 && due.Count > 0;
+                await EndDueAsync(stop);
+                isFailing = false;
             }
             catch (Exception exception) when (!stop.IsCancellationRequested) // whatever it is, the next look may succeed
             {
@@ -56,6 +55,30 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
                 isFailing = true;
             }
         }
+    }
+
+    private async Task EndDueAsync(CancellationToken stop)
+    {
+        do
+        {
+            if (underway.Count < PageSize)
+            {
+                var after = new { expires_at = last.ExpiresAt, hold_id = last.HoldId, rows = PageSize };
+                var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql, after), stop)).AsList();
+                foreach (var hold in due.Where(hold => !underway.ContainsKey(hold.HoldId)))
+                {
+                    underway.Add(hold.HoldId, ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId)));
+                }
+
+                last = due.Count < PageSize ? Start : due[^1];
+            }
+
+            await Task.WhenAny(Task.WhenAll(underway.Values), Task.Delay(Interval, stop));
+            var ended = underway.Where(one => one.Value.IsCompleted).ToList();
+            ended.ForEach(one => underway.Remove(one.Key));
+            await Task.WhenAll(ended.Select(one => one.Value));
+        }
+        while (last != Start && underway.Count < PageSize);
     }
 
     [LoggerMessage(LogLevel.Warning, "Due holds could not be read or ended. Their money stays held until a request needs it; the service looks again every {Seconds} s.")]

@@ -77,6 +77,24 @@ public sealed class HoldFaultTests(TestDatabase database)
     }
 
     [Fact]
+    public async Task Very_many_due_holds_of_a_locked_account_keep_no_other_from_expiring()
+    {
+        await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "1"));
+        var (one, other) = (await bank.OpenAsync("2000"), await bank.OpenAsync("100"));
+        var due = await bank.Book.ScalarAsync<DateTime>("SELECT clock_timestamp() + interval '8 s';");
+        await Task.WhenAll(Enumerable.Range(0, 1_100).Select(_ => bank.HoldAsync(one, "1", expiresAt: due)));
+        var later = await bank.HoldAsync(other, "10", expiresAt: due.AddMilliseconds(1));
+        await using (await bank.Book.HoldAsync("SELECT FROM account WHERE account_id = @one FOR UPDATE;", new { one }))
+        {
+            await Wait.UntilAsync(async () => (await bank.OneHoldAsync(later))["status"] == "expired");
+            (await bank.AccountAsync(one))["held"].Should().Be("1100.00");
+        }
+
+        await Wait.UntilAsync(async () => (await bank.AccountAsync(one))["held"] == "0.00");
+        await ShouldBeRightAsync(bank);
+    }
+
+    [Fact]
     public async Task The_money_of_a_due_hold_that_is_locked_is_waited_for()
     {
         await using var bank = new BankingApp(database, null, ("Banking:AccountBusySeconds", "60"));

@@ -145,7 +145,7 @@ public sealed class TelemetryTests(TestDatabase database)
         await log.ExecuteAsync("UPDATE account SET balance = balance + 1 WHERE kind = 'customer';");
         (await VerifyAsync(collector.Settings)).ExitCode.Should().Be(1);
 
-        right.Should().HaveCount(10).And.OnlyContain(found => found.Value == 0);
+        right.Should().HaveCount(13).And.OnlyContain(found => found.Value == 0);
         time.Should().BeApproximately(DateTimeOffset.UtcNow.ToUnixTimeSeconds(), 60);
         Findings().Where(found => found.Value > 0).Should().BeEquivalentTo(
             new Dictionary<string, double> { ["check=balances_equal_the_log"] = 2, ["check=books_sum_to_zero"] = 1 });

@@ -294,7 +294,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         + "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234";
 
     private const string NotSigned = "The token is not signed with a key that this service trusts. Get a new one from its issuer.";
-    private const string Unnamed = "The token names no valid caller. Get a token whose client_id (or azp, or sub) has 1 to 255 printable ASCII characters and is not 'anonymous'.";
+    private const string Unnamed = "The token names no valid caller. Get a token whose client_id (or azp, or sub) has 1 to 255 printable ASCII characters and is neither 'anonymous' nor 'core-banking'.";
     private const string Unreadable = "The token can't be read. Send a signed JWT.";
 
     private static readonly Dictionary<string, (Func<GuardedBank, string> Make, string Reason)> BadTokens = new()
@@ -315,6 +315,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         ["of nobody"] = (Without("client_id"), Unnamed),
         ["of an empty name"] = (With("client_id", "", "sub", "somebody"), Unnamed),
         ["of anonymous"] = (With("client_id", "anonymous"), Unnamed),
+        ["of the service itself"] = (With("client_id", "core-banking"), Unnamed),
         ["of the user anonymous"] = (guarded => Good().Without("client_id").With("sub", "anonymous").Signed(guarded.Keys[0]), Unnamed),
         ["of a name with NUL"] = (With("client_id", "a\0b"), Unnamed),
         ["of a name of two lines"] = (With("client_id", "a\n"), Unnamed),

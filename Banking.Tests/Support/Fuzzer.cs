@@ -101,7 +101,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         var members = operation.RequestSchema is { } schema ? Members(schemas.Resolve(schema)) : null;
         foreach (var parameter in operation.Parameters("query").Where(parameter => IsNeeded(parameter) || random.Next(2) == 0))
         {
-            shot.Query.Add($"{NameOf(parameter)}={Parameter(NameOf(parameter), parameter.GetProperty("schema"))}");
+            shot.Query.Add($"{NameOf(parameter)}={Parameter(NameOf(parameter), schemas.Resolve(parameter.GetProperty("schema")))}");
         }
 
         if (members is not null && random.Next(2) == 0)
@@ -195,7 +195,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
                 members.RemoveAll(member => member.Name == gone);
                 return $"no {gone}";
             default:
-                members[place] = (name, One(BadValues(schema.GetProperty("properties").GetProperty(name), required.Contains(name))));
+                members[place] = (name, One(BadValues(schemas.Resolve(schema.GetProperty("properties").GetProperty(name)), required.Contains(name))));
                 return $"a bad {name}";
         }
     }
@@ -277,7 +277,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         [
             .. schema.GetProperty("properties").EnumerateObject()
                 .Where(member => required.Contains(member.Name) || random.Next(2) == 0)
-                .Select(member => (member.Name, Value(member.Name, member.Value, required.Contains(member.Name))))
+                .Select(member => (member.Name, Value(member.Name, schemas.Resolve(member.Value), required.Contains(member.Name))))
                 .OrderBy(_ => random.Next()),
         ];
     }

@@ -1,0 +1,66 @@
+using System.Globalization;
+using Banking.Client;
+
+var http = new HttpClient(new RetryHandler()) { BaseAddress = new(Environment.GetEnvironmentVariable("BANKING_URL")!) };
+http.DefaultRequestHeaders.Authorization = new("Bearer", Environment.GetEnvironmentVariable("BANKING_TOKEN"));
+var bank = new BankingClient(http);
+
+var account = await bank.CreateAccountAsync(
+    new() { Owner_name = "Ada Lovelace", Currency = "EUR", Initial_deposit = "100.00" }, idempotency_Key: "account-17");
+var balance = decimal.Parse(account.Balance, CultureInfo.InvariantCulture);
+Console.WriteLine($"balance {balance}");
+
+var deposit = await bank.DepositAsync(new() { Account_id = account.Account_id, Amount = "10.50" }, idempotency_Key: "deposit-4711");
+Console.WriteLine($"balance {deposit.To_balance_after}");
+
+try
+{
+    await bank.WithdrawAsync(new() { Account_id = account.Account_id, Amount = "1000.00" }, idempotency_Key: "withdrawal-4712");
+}
+catch (ApiException<Problem> refused) when (refused.Result.Code == "insufficient_funds")
+{
+    Console.WriteLine($"refused: {refused.Result.Code}");
+}
+
+string? cursor = null;
+do
+{
+    var page = await bank.TransactionHistoryAsync(account.Account_id, limit: 1, cursor);
+    foreach (var entry in page.Transactions)
+    {
+        Console.WriteLine($"{entry.Direction} {entry.Amount}");
+    }
+
+    cursor = page.Next_cursor;
+}
+while (cursor is not null);
+
+// The other calls, each once, so that a generator that trips over one of them is noticed.
+var other = await bank.CreateAccountAsync(
+    new() { Owner_name = "Charles Babbage", Currency = "EUR", Reference = "customer-18", Metadata = new() { ["branch"] = "London" } });
+Console.WriteLine($"createAccount {other.Account_id} {other.Reference} {other.Metadata!["branch"]}");
+var withdrawal = await bank.WithdrawAsync(new() { Account_id = account.Account_id, Amount = "10.50" });
+Console.WriteLine($"withdraw {withdrawal.Transaction_id} {withdrawal.From_balance_after}");
+var transfer = await bank.TransactionAsync(
+    new() { From_account_id = account.Account_id, To_account_id = other.Account_id, Amount = "100.00" }, idempotency_Key: "invoice-4713");
+Console.WriteLine($"transaction {transfer.Transaction_id} {transfer.From_balance_after} {transfer.To_balance_after}");
+var read = await bank.GetOneTransactionAsync(transfer.Transaction_id);
+Console.WriteLine($"getOneTransaction {read.Type} {read.Amount} {read.Currency}");
+var made = await bank.GetOneRequestAsync("invoice-4713");
+Console.WriteLine($"getOneRequest {made.Idempotency_key} {made.Transactions.Single().Transaction_id} {made.Accounts.Count}");
+var changed = await bank.ChangeAccountAsync(new() { Account_id = other.Account_id, Overdraft_limit = "50.00", Reason = "Agreed" });
+Console.WriteLine($"changeAccount {changed.Overdraft_limit} {changed.Available}");
+var frozen = await bank.FreezeAccountAsync(new() { Account_id = other.Account_id, Blocks = FreezeAccountRequestBlocks.Debits, Reason = "Court order" });
+Console.WriteLine($"freezeAccount {frozen.Status}");
+var list = await bank.ListAccountsAsync(status: ListAccountsStatus.Debits_blocked);
+Console.WriteLine($"listAccounts {list.Accounts.Single().Account_id}");
+var unfrozen = await bank.UnfreezeAccountAsync(new() { Account_id = other.Account_id, Reason = "Order lifted" });
+Console.WriteLine($"unfreezeAccount {unfrozen.Status}");
+var events = await bank.AccountEventsAsync(other.Account_id);
+Console.WriteLine($"accountEvents {string.Join(' ', events.Events.Select(happened => happened.Type))}");
+var closed = await bank.CloseAccountAsync(new() { Account_id = account.Account_id, Reason = "Customer left" });
+Console.WriteLine($"closeAccount {closed.Status}");
+var shown = await bank.GetOneAccountAsync(account.Account_id);
+Console.WriteLine($"getOneAccount {shown.Status} {shown.Balance}");
+var head = await bank.AuditHeadAsync();
+Console.WriteLine($"auditHead {head.Transaction_id} {head.Hash.Length}");
