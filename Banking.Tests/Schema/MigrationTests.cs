@@ -403,6 +403,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         { "holds_equal_the_logs.sql", "UPDATE account_log SET amount = amount - 1 WHERE type = 'hold_expired';" },
         { "holds_equal_the_logs.sql", "UPDATE account_log SET account_id = 1000 WHERE type = 'hold_released';" },
         { "holds_equal_the_logs.sql", "UPDATE account_log SET created_at = created_at - interval '1 minute' WHERE type = 'hold_expired'; -- before its time" },
+        { "holds_equal_the_logs.sql", "UPDATE account_log SET created_at = created_at + interval '8 days' WHERE type = 'hold_released'; -- after the hold's time" },
         {
             "holds_equal_the_logs.sql", // released a second time
             """
