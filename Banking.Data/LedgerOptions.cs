@@ -14,7 +14,7 @@ public sealed class LedgerOptions
 
     /// <summary>How many requests may wait for the ledger, and as many for each look-up (accounts, transactions, holds). One more is refused as overloaded. A batch counts by its postings.</summary>
     [Range(1, 1_000_000)]
-    public int QueueLimit { get; init; } = 5_000;
+    public int QueueLimit { get; init; } = 10_000;
 
     /// <summary>How many requests go into one database transaction.</summary>
     [Range(1, 10_000)]

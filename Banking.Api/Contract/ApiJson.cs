@@ -24,7 +24,6 @@ namespace Banking.Api;
 [JsonSerializable(typeof(AccountEventsResponse))]
 [JsonSerializable(typeof(TransactionResponse))]
 [JsonSerializable(typeof(OneTransactionResponse))]
-[JsonSerializable(typeof(AtomicBatchResponse))]
 [JsonSerializable(typeof(BatchResponse))]
 [JsonSerializable(typeof(HoldResponse))]
 [JsonSerializable(typeof(HoldListResponse))]

@@ -163,9 +163,11 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         foreach (var property in type.Properties.Where(property => seen.Contains(property.Name) ? readable.ContainsKey(property.Name) : isWhole))
         {
             var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true).Cast<ValidationAttribute>() ?? [];
-            var counting = rules.Where(rule => rule is not NeededUnlessAttribute { Other: var other } || !seen.Contains(JsonNamingPolicy.SnakeCaseLower.ConvertName(other)));
+            var counting = rules.Where(rule => rule is not NeededUnlessAttribute { Other: var other } || !IsUnreadable(JsonNamingPolicy.SnakeCaseLower.ConvertName(other)));
             AddBroken(within + property.Name, counting, property.Get!(given), new(given));
         }
+
+        bool IsUnreadable(string member) => seen.Contains(member) && !readable.ContainsKey(member);
     }
 
     /// <summary>Whether a list of objects can be read. Adds the mistakes of each item under its place in the list.</summary>

@@ -98,7 +98,7 @@ internal static class OpenApiOperations
         foreach (var (status, success) in responses)
         {
             var replayed = Header(Idempotency.ReplayedHeader, "`true` if an earlier request with the same key did it.", JsonSchemaType.String);
-            success.Description = "Done: committed and durable.";
+            success.Description = "Done. What it wrote is committed and durable.";
             ((OpenApiResponse)success).Headers = status == "201"
                 ? Header("Location", "Where to read it again.", JsonSchemaType.String).Concat(replayed).ToDictionary()
                 : replayed;

@@ -33,8 +33,10 @@ internal static class OpenApiSchemas
 
         if (type == typeof(DateTime) || type == typeof(DateTime?))
         {
-            schema.Type = JsonSchemaType.String; // its converter hides the type
+            // Its converter hides these.
+            schema.Type = JsonSchemaType.String;
             schema.Format = "date-time";
+            schema.Description = attributes.OfType<DescriptionAttribute>().SingleOrDefault()?.Description;
         }
 
         if (attributes.OfType<NeededAttribute>().Any())
@@ -94,7 +96,7 @@ internal static class OpenApiSchemas
                 ((OpenApiSchema)schema).AdditionalPropertiesAllowed = true;
             }
 
-            foreach (var (member, property) in schema.Properties!)
+            foreach (var (member, property) in schema.Properties!.ToList())
             {
                 if (property is not OpenApiSchema inline)
                 {
@@ -104,6 +106,7 @@ internal static class OpenApiSchemas
                 if (schema.Required?.Contains(member) != true)
                 {
                     inline.Type &= ~JsonSchemaType.Null;
+                    schema.Properties![member] = inline.OneOf?.OfType<OpenApiSchemaReference>().SingleOrDefault() ?? property;
                 }
 
                 if (isAnswer)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 
 namespace Banking.Api;
 
@@ -20,10 +21,13 @@ internal sealed class TimeConverter : JsonConverter<DateTime>
     }
 }
 
-/// <summary>Reads an instant: a date and a time with at most six digits of fraction, and <c>Z</c> or an offset from UTC. It is kept in UTC.</summary>
-internal sealed class InstantConverter : JsonConverter<DateTime?>
+/// <summary>
+/// Reads an instant: a date and a time with at most nine digits of fraction, and <c>Z</c> or an offset from UTC. It is kept in UTC, with the
+/// six digits that PostgreSQL stores. Clients of .NET write seven digits, those of Java and Go nine.
+/// </summary>
+internal sealed partial class InstantConverter : JsonConverter<DateTime?>
 {
-    public const string Rule = "must be an instant in the form of RFC 3339, such as 2026-01-02T03:04:05Z, with at most 6 digits of fraction.";
+    public const string Rule = "must be a time such as 2026-01-02T03:04:05Z or 2026-01-02T03:04:05.678901+01:00 (RFC 3339). Z or an offset is required, and at most 9 digits of fraction are allowed.";
 
     private static readonly string[] Forms = ["yyyy-MM-dd'T'HH:mm:ssK", .. Enumerable.Range(1, 6).Select(digits => $"yyyy-MM-dd'T'HH:mm:ss.{new string('f', digits)}K")];
 
@@ -33,9 +37,12 @@ internal sealed class InstantConverter : JsonConverter<DateTime?>
     public override void Write(Utf8JsonWriter writer, DateTime? value, JsonSerializerOptions options) =>
         writer.WriteStringValue(value?.ToString("O", CultureInfo.InvariantCulture));
 
-    /// <summary>The instant in UTC; null where the text is none. Without an offset nobody knows which instant is meant.</summary>
+    /// <summary>The time in UTC; null where the text has another form. Without an offset nobody knows which time is meant.</summary>
     public static DateTime? Parse(string text) =>
-        DateTime.TryParseExact(text, Forms, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal, out var instant) && instant.Kind == DateTimeKind.Utc
+        DateTime.TryParseExact(BelowMicroseconds().Replace(text, ""), Forms, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal, out var instant) && instant.Kind == DateTimeKind.Utc
             ? instant
             : null;
+
+    [GeneratedRegex(@"(?<=\.[0-9]{6})[0-9]{1,3}(?=[Z+-])")]
+    private static partial Regex BelowMicroseconds();
 }

@@ -92,7 +92,7 @@ public sealed class KeyAttribute() : RegularExpressionAttribute("^[!-~]{1,255}$"
     public override string FormatErrorMessage(string name) => "must have 1 to 255 visible ASCII characters, without spaces.";
 }
 
-/// <summary>The list must have a number of items.</summary>
+/// <summary>A list with a limited number of objects.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class CountAttribute(int least, int most) : LengthAttribute(least, most)
 {
@@ -152,18 +152,18 @@ public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]
     public override string FormatErrorMessage(string name) => "must be an ISO 4217 currency code such as EUR.";
 }
 
-/// <summary>The member belongs to postings of these types: it must be there in them, and in no others.</summary>
+/// <summary>The member is required in postings of these types, and not allowed in others.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class MemberOfAttribute(params string[] types) : ValidationAttribute
 {
-    // The framework shows a rule of an item the whole request. It asks MembersOfTheirTypes, and Mistakes asks here.
+    // The framework passes the whole request as the instance, so it never fails here: MembersOfTheirTypes refuses. Mistakes then asks here.
     protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
         validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != (value is not null)
-            ? new(value is null ? $"is required of a {type}." : $"is no member of a {type}.")
+            ? new(value is null ? $"is required in a {type}." : $"does not belong to a {type}. Remove it.")
             : ValidationResult.Success;
 }
 
-/// <summary>Each posting has the members of its type, and no others.</summary>
+/// <summary>Each posting has the members that its type needs, and no others.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class MembersOfTheirTypesAttribute : ValidationAttribute
 {

@@ -13,20 +13,20 @@ namespace Banking.Api;
     """)]
 public sealed record PlaceHoldRequest(
     [property: Needed, Id, Description("The account whose money is reserved.")] long? AccountId,
-    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to reserve, above zero, in the account's currency.")] decimal? Amount,
-    [property: Id, Description("The account that captures pay; left out, they pay out of the book, as withdrawals.")] long? ToAccountId = null,
-    [property: JsonConverter(typeof(InstantConverter)), Description("When the hold ends by itself: at most a year away; left out, in 7 days.")] DateTime? ExpiresAt = null,
-    [property: Text(0, 140), Description("The client's own reference, kept as given; its captures have it too.")] string? Reference = null,
+    [property: Needed, AboveZero, JsonConverter(typeof(MoneyConverter)), Description("The money to reserve, in the account's currency. Above zero.")] decimal? Amount,
+    [property: Id, Description("The account that captures pay. It has the same currency. Default: captures are withdrawals.")] long? ToAccountId = null,
+    [property: JsonConverter(typeof(InstantConverter)), Description("When the hold expires: in the future, at most one year from now. Default: in 7 days.")] DateTime? ExpiresAt = null,
+    [property: Text(0, 140), Description("Your own reference for the hold and its captures.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
-/// <summary>A hold to capture, whole or in part.</summary>
+/// <summary>A hold to capture, in whole or in part.</summary>
 [Example("""
     {"hold_id":7,"amount":"12.50","final":false}
     """)]
 public sealed record CaptureHoldRequest(
     [property: Needed, Id, Description("The hold's id.")] long? HoldId,
-    [property: AboveZero, JsonConverter(typeof(MoneyConverter)), Description("How much to pay; left out, all that the hold has left.")] decimal? Amount = null,
-    [property: Description("Whether this is the last capture: what it leaves is released. Left out, it is.")] bool? Final = null);
+    [property: AboveZero, JsonConverter(typeof(MoneyConverter)), Description("How much to pay. Above zero. Default: all that the hold has left.")] decimal? Amount = null,
+    [property: Description("Whether this is the last capture. The last capture releases the rest of the hold. Default: true.")] bool? Final = null);
 
 /// <summary>A hold to release.</summary>
 [Example("""
@@ -34,25 +34,25 @@ public sealed record CaptureHoldRequest(
     """)]
 public sealed record ReleaseHoldRequest(
     [property: Needed, Id, Description("The hold's id.")] long? HoldId,
-    [property: Text(1, 500), Description("Why, for the account's log.")] string? Reason = null);
+    [property: Text(1, 500), Description("The reason, for the account's log.")] string? Reason = null);
 
-/// <summary>A hold. Amounts are decimal strings with the currency's own digits.</summary>
+/// <summary>A hold. Its amounts are strings with the decimals of its currency.</summary>
 [Example("""
     {"hold_id":7,"account_id":1000,"to_account_id":1001,"currency":"EUR","amount":"30.00","captured_amount":"12.50","status":"pending","expires_at":"2026-01-09T03:04:05.678901Z","reference":"Order 17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}
     """)]
 public sealed record HoldResponse(
-    [property: Description("The hold's id: that of the event which placed it.")] long HoldId,
+    [property: Description("The hold's id. It is the id of the event that placed the hold.")] long HoldId,
     [property: Description("The account whose money is reserved.")] long AccountId,
-    [property: Description("The account that captures pay; null where they pay out of the book.")] long? ToAccountId,
-    [property: Description("The currency of the hold, a code of ISO 4217.")] string Currency,
-    [property: RegularExpression(Money.AnswerPattern), Description("The money that was reserved.")] string Amount,
-    [property: RegularExpression(Money.AnswerPattern), Description("How much of it is captured.")] string CapturedAmount,
+    [property: Description("The account that captures pay, or null if captures are withdrawals.")] long? ToAccountId,
+    [property: Description("The account's currency as an ISO 4217 code.")] string Currency,
+    [property: RegularExpression(Money.AnswerPattern), Description("The money that the hold reserved when it was placed.")] string Amount,
+    [property: RegularExpression(Money.AnswerPattern), Description("How much of the amount is captured so far.")] string CapturedAmount,
     [property: OneOf(HoldStatus.Pending, HoldStatus.Captured, HoldStatus.Released, HoldStatus.Expired),
-        Description("Where the hold stands. Only a pending one reserves money.")] string Status,
-    [property: Description("When the hold ends by itself, in UTC. From then on it cannot be captured.")] DateTime ExpiresAt,
-    [property: Description("The client's own reference; null where it gave none.")] string? Reference,
-    [property: Description("The client's own notes, as given; null where there are none.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When it was placed, in UTC, to the microsecond.")] DateTime CreatedAt)
+        Description("What became of the hold. `pending`: the amount that is not captured stays reserved. `captured`: the last capture is made. `released` and `expired`: the rest is free again.")] string Status,
+    [property: Description("When the hold expires, in UTC. From then on it can't be captured.")] DateTime ExpiresAt,
+    [property: Description("Your own reference, or null.")] string? Reference,
+    [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
+    [property: Description("When the hold was placed, in UTC.")] DateTime CreatedAt)
 {
     public static async ValueTask<HoldResponse> FromAsync(Hold hold, Currencies currencies) => From(hold, await currencies.OfAsync(hold.Currency));
 
@@ -61,16 +61,16 @@ public sealed record HoldResponse(
         hold.Status, hold.ExpiresAt, hold.Reference, Data.Metadata.Read(hold.Metadata), hold.CreatedAt);
 }
 
-/// <summary>A page of an account's holds, newest first. The next cursor asks for the page after it; null on the last one.</summary>
+/// <summary>A page of an account's holds, newest first.</summary>
 [Example("""
     {"account_id":1000,"holds":[{"hold_id":7,"account_id":1000,"to_account_id":1001,"currency":"EUR","amount":"30.00","captured_amount":"12.50","status":"pending","expires_at":"2026-01-09T03:04:05.678901Z","reference":"Order 17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
     """)]
 public sealed record HoldListResponse(
     [property: Description("The account's id.")] long AccountId,
     [property: Description("The holds of this page, newest first.")] IReadOnlyList<HoldResponse> Holds,
-    [property: Description("Asks for the next page; null on the last.")] string? NextCursor);
+    [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor);
 
-/// <summary>Reserves money, and pays it later or makes it free again.</summary>
+/// <summary>Places, captures, releases, shows and lists holds.</summary>
 internal static class HoldEndpoints
 {
     public static void MapHolds(this IEndpointRouteBuilder api)
@@ -78,8 +78,8 @@ internal static class HoldEndpoints
         api.MapPost("/place_hold", PlaceHold)
             .WithName("place_hold")
             .WithTags("Holds")
-            .WithSummary("Reserve money")
-            .WithDescription("As far as balance - held + overdraft_limit covers it. The balance stays; held rises.")
+            .WithSummary("Place a hold")
+            .WithDescription("Reserves money for a later payment, if the available balance covers it. The balance stays. held rises, available falls.")
             .Needs(Scope.HoldsWrite)
             .AnswersOfLedger<HoldResponse>(
                 201, Refusal.AccountNotFound, Refusal.AccountFrozen, Refusal.AccountClosed, Refusal.SameAccount, Refusal.CurrencyMismatch,
@@ -87,8 +87,8 @@ internal static class HoldEndpoints
         api.MapPost("/capture_hold", CaptureHold)
             .WithName("capture_hold")
             .WithTags("Holds")
-            .WithSummary("Pay reserved money")
-            .WithDescription("Whole or in part, several times while final is false. A final capture releases what it leaves.")
+            .WithSummary("Capture a hold")
+            .WithDescription("Pays reserved money. A capture with final false leaves the rest reserved for more captures. The last capture releases the rest.")
             .Needs(Scope.HoldsWrite)
             .AnswersOfLedger<TransactionResponse>(
                 201, Refusal.HoldNotFound, Refusal.HoldNotPending, Refusal.AccountFrozen, Refusal.AccountClosed,
@@ -96,22 +96,23 @@ internal static class HoldEndpoints
         api.MapPost("/release_hold", ReleaseHold)
             .WithName("release_hold")
             .WithTags("Holds")
-            .WithSummary("Make reserved money free again")
-            .WithDescription("All that the hold has left. This works on a frozen account too.")
+            .WithSummary("Release a hold")
+            .WithDescription("Makes the rest of a hold available again. The account may be frozen.")
             .Needs(Scope.HoldsWrite)
             .AnswersOfLedger<HoldResponse>(200, Refusal.HoldNotFound, Refusal.HoldNotPending);
         api.MapGet("/get_one_hold", GetOneHold)
             .WithName("get_one_hold")
             .WithTags("Holds")
             .WithSummary("Show a hold")
-            .WithDescription("As it stands at this moment.")
+            .WithDescription("Shows a hold with its current status.")
             .Needs(Scope.HoldsRead)
             .Answers<HoldResponse>(200, Refusal.HoldNotFound, Refusal.Overloaded);
         api.MapGet("/list_holds", ListHolds)
             .WithName("list_holds")
             .WithTags("Holds")
             .WithSummary("List an account's holds")
-            .WithDescription("Newest first; page by page, with next_cursor. A page with a filter may hold fewer than limit, or none, while next_cursor is set.")
+            .WithDescription(
+                "Lists an account's holds, newest first, in pages. A filtered page may have fewer holds than limit, or none, although more follow. Read on until next_cursor is null.")
             .Needs(Scope.HoldsRead)
             .Answers<HoldListResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
     }
@@ -173,8 +174,8 @@ internal static class HoldEndpoints
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
         [FromQuery(Name = "status"), OneOf(HoldStatus.Pending, HoldStatus.Captured, HoldStatus.Released, HoldStatus.Expired),
             Description("Only holds with this status."), Example("\"pending\"")] string? status,
-        [FromQuery(Name = "limit"), Limit, Description("Holds in a page, at most."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the page before; left out, the first page."), Example("\"7\"")] string? cursor,
+        [FromQuery(Name = "limit"), Limit, Description("The largest number of holds in a page."), Example("50")] int? limit,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"7\"")] string? cursor,
         HoldList holds,
         Currencies currencies,
         CancellationToken cancellationToken)
@@ -182,7 +183,7 @@ internal static class HoldEndpoints
         if (await holds.PageAsync(
             accountId!.Value, status, limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? long.MaxValue, cancellationToken) is not { } page)
         {
-            return Problem.Of(Refusal.AccountNotFound, $"There is no account {accountId}.");
+            return Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
         }
 
         var answers = new List<HoldResponse>(page.Holds.Count);
@@ -194,5 +195,5 @@ internal static class HoldEndpoints
         return TypedResults.Ok(new HoldListResponse(accountId.Value, answers, page.Next?.ToString(CultureInfo.InvariantCulture)));
     }
 
-    private static ProblemResult NotFound(long? holdId) => Problem.Of(Refusal.HoldNotFound, $"There is no hold {holdId}.");
+    private static ProblemResult NotFound(long? holdId) => Problem.Of(Refusal.HoldNotFound, $"Hold {holdId} does not exist. Check the id.");
 }

@@ -38,7 +38,7 @@ internal static class RequestEndpoints
             .WithTags("History")
             .WithSummary("Show what a request did")
             .WithDescription(
-                "Finds a request of this caller by its Idempotency-Key. Shows the transactions that it posted, and the account that it opened or changed. "
+                "Finds a request of this caller by its Idempotency-Key. Shows the transactions that it posted, the account that it opened or changed, and the hold that it placed or ended. "
                 + "A refused request is not found. Neither is one that is not finished yet: send it again with its key to be sure.")
             .Needs(Scope.TransactionsRead)
             .Answers<RequestResponse>(200, Refusal.RequestNotFound, Refusal.Overloaded);

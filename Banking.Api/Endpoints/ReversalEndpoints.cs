@@ -11,8 +11,8 @@ namespace Banking.Api;
     """)]
 public sealed record ReverseTransactionRequest(
     [property: Needed, Id, Description("The transaction to reverse.")] long? TransactionId,
-    [property: AboveZero, JsonConverter(typeof(MoneyConverter)), Description("How much to give back; left out, all that is not reversed yet.")] decimal? Amount = null,
-    [property: Text(0, 140), Description("The client's own reference, kept as given.")] string? Reference = null,
+    [property: AboveZero, JsonConverter(typeof(MoneyConverter)), Description("How much to give back. Above zero. Default: all that is left to reverse.")] decimal? Amount = null,
+    [property: Text(0, 140), Description("Your own reference for the reversal.")] string? Reference = null,
     [property: Metadata, JsonConverter(typeof(MetadataConverter))] IReadOnlyDictionary<string, string>? Metadata = null);
 
 /// <summary>Reverses transactions.</summary>
@@ -24,8 +24,8 @@ internal static class ReversalEndpoints
             .WithTags("Postings")
             .WithSummary("Reverse a transaction")
             .WithDescription(
-                "Moves the money back, whole or in part, as often as something is left to reverse. The original stays as it is. "
-                + "The rules of a transfer hold: the account that gives back needs the funds, and neither account may be frozen or closed.")
+                "Moves the money of a transaction back: all of it, or a part, until nothing is left. The original does not change. "
+                + "The rules of a posting apply: the available balance of the account that gives back covers the amount, and no account is frozen or closed.")
             .Needs(Scope.TransactionsReverse)
             .AnswersOfLedger<TransactionResponse>(
                 201, Refusal.TransactionNotFound, Refusal.AccountFrozen, Refusal.AccountClosed, Refusal.AlreadyReversed, Refusal.NotReversible,
@@ -42,5 +42,5 @@ internal static class ReversalEndpoints
             ? await PostingEndpoints.AnswerAsync(context, currencies, await ledger.SubmitAsync(new Reversal(
                 Caller.RequestOf(context, idempotencyKey), RequestHash.Of("reverse_transaction", request), original,
                 request.Amount, request.Reference, Metadata.Write(request.Metadata))))
-            : Problem.Of(Refusal.TransactionNotFound, $"There is no transaction {request.TransactionId}.");
+            : Problem.Of(Refusal.TransactionNotFound, $"Transaction {request.TransactionId} does not exist. Check the id.");
 }

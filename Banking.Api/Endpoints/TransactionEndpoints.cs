@@ -25,35 +25,39 @@ public record TransactionResponse(
     [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
     [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
 {
-    public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies) =>
-        From(transaction, await currencies.OfAsync(transaction.Currency));
-
-    public static TransactionResponse From(Transaction transaction, Currency currency) => new(
-        transaction.TransactionId, transaction.Type, transaction.FromAccountId, transaction.ToAccountId,
-        Money.Format(transaction.Amount, currency), transaction.Currency,
-        Money.Format(transaction.FromBalanceAfter, currency), Money.Format(transaction.ToBalanceAfter, currency),
-        transaction.ReversesTransactionId, transaction.HoldId, transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
+    public static async ValueTask<TransactionResponse> FromAsync(Transaction transaction, Currencies currencies)
+    {
+        var currency = await currencies.OfAsync(transaction.Currency);
+        return new(
+            transaction.TransactionId, transaction.Type, transaction.FromAccountId, transaction.ToAccountId,
+            Money.Format(transaction.Amount, currency), transaction.Currency,
+            Money.Format(transaction.FromBalanceAfter, currency), Money.Format(transaction.ToBalanceAfter, currency),
+            transaction.ReversesTransactionId, transaction.HoldId, transaction.Reference, Data.Metadata.Read(transaction.Metadata), transaction.CreatedAt);
+    }
 }
 
-/// <summary>A transaction as it was made, and what was reversed of it since.</summary>
+/// <summary>A posted transaction, and how much of it is reversed so far.</summary>
 [Example("""
     {"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","reversed_amount":"5.00","reversed_by_transaction_ids":[57]}
     """)]
-public sealed record OneTransactionResponse : TransactionResponse
+public sealed record OneTransactionResponse(
+    long TransactionId, string Type, long FromAccountId, long ToAccountId, string Amount, string Currency, string FromBalanceAfter, string ToBalanceAfter,
+    long? ReversesTransactionId, long? HoldId, string? Reference, IReadOnlyDictionary<string, string>? Metadata, DateTime CreatedAt,
+    [property: JsonPropertyOrder(1), RegularExpression(Money.AnswerPattern), Description("How much of this transaction is reversed so far.")]
+    string ReversedAmount,
+    [property: JsonPropertyOrder(1), Description("The transactions that reverse this one, oldest first. Empty if there are none.")]
+    IReadOnlyList<long> ReversedByTransactionIds)
+    : TransactionResponse(
+        TransactionId, Type, FromAccountId, ToAccountId, Amount, Currency, FromBalanceAfter, ToBalanceAfter, ReversesTransactionId, HoldId, Reference, Metadata, CreatedAt)
 {
-    public OneTransactionResponse(Transaction transaction, Currency currency)
-        : base(From(transaction, currency))
+    public static new async ValueTask<OneTransactionResponse> FromAsync(Transaction transaction, Currencies currencies)
     {
-        ReversedAmount = Money.Format(transaction.ReversedAmount, currency);
-        ReversedByTransactionIds = transaction.ReversedBy!;
+        var (posted, currency) = (await TransactionResponse.FromAsync(transaction, currencies), await currencies.OfAsync(transaction.Currency));
+        return new(
+            posted.TransactionId, posted.Type, posted.FromAccountId, posted.ToAccountId, posted.Amount, posted.Currency, posted.FromBalanceAfter,
+            posted.ToBalanceAfter, posted.ReversesTransactionId, posted.HoldId, posted.Reference, posted.Metadata, posted.CreatedAt,
+            Money.Format(transaction.ReversedAmount, currency), transaction.ReversedBy!);
     }
-
-    // After the transaction's own members, which would come last.
-    [JsonPropertyOrder(1), RegularExpression(Money.AnswerPattern), Description("How much of it is reversed so far.")]
-    public string ReversedAmount { get; }
-
-    [JsonPropertyOrder(1), Description("The transactions that reverse it, in their order.")]
-    public IReadOnlyList<long> ReversedByTransactionIds { get; }
 }
 
 /// <summary>Shows one transaction.</summary>
@@ -64,7 +68,7 @@ internal static class TransactionEndpoints
             .WithName("get_one_transaction")
             .WithTags("History")
             .WithSummary("Show a transaction")
-            .WithDescription("Shows a transaction with both accounts and their balances right after it.")
+            .WithDescription("Shows a transaction with both accounts, their balances right after it, and how much of it is reversed so far.")
             .Needs(Scope.TransactionsRead)
             .Answers<OneTransactionResponse>(200, Refusal.TransactionNotFound, Refusal.Overloaded);
 
@@ -74,6 +78,6 @@ internal static class TransactionEndpoints
         Currencies currencies,
         CancellationToken cancellationToken) =>
         await transactions.GetAsync(transactionId!.Value, cancellationToken) is { } transaction
-            ? TypedResults.Ok(await TransactionResponse.FromAsync(transaction, currencies))
+            ? TypedResults.Ok(await OneTransactionResponse.FromAsync(transaction, currencies))
             : Problem.Of(Refusal.TransactionNotFound, $"Transaction {transactionId} does not exist. Check the id.");
 }

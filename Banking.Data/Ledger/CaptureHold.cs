@@ -1,8 +1,8 @@
 namespace Banking.Data;
 
 /// <summary>
-/// Pays a part of a hold, or all that is left of it, as the hold says. A final capture releases what it leaves. The hold's accounts
-/// never change: they were read before.
+/// Pays a part of a hold, or all that is left of it, to the hold's payee. A final capture releases the rest. The hold's accounts
+/// never change, so they are read before the lock.
 /// </summary>
 public sealed record CaptureHold(
     RequestId Id, byte[] RequestHash, Hold Hold, decimal? Amount, bool IsFinal) : LedgerRequest<Transaction>(Id)

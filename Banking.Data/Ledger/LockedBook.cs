@@ -179,7 +179,7 @@ internal sealed class LockedBook
         if (fromAccountId == toAccountId)
         {
             from = to = null!;
-            return new(Refusal.SameAccount, "The two accounts are the same. Choose two different accounts.");
+            return new(Refusal.SameAccount, $"Account {fromAccountId} is named twice. Choose two different accounts.");
         }
 
         if (Customer((fromAccountId ?? toAccountId)!.Value, out from) is { } noFrom)

@@ -1,8 +1,8 @@
 namespace Banking.Data;
 
 /// <summary>
-/// Reserves an amount of a customer's account for a later payment: to another account, or out of the book where there is none. It
-/// is judged as that payment would be. Without a time it expires after 7 days.
+/// Reserves money of a customer's account for a later payment: to another account, or to the settlement account if none is named.
+/// The rules of that payment apply. Without a time it expires after 7 days.
 /// </summary>
 public sealed record PlaceHold(
     RequestId Id,
@@ -25,7 +25,7 @@ public sealed record PlaceHold(
         var expiresAt = ExpiresAt ?? (book.Head.Now + DefaultDuration);
         if (expiresAt <= book.Head.Now || expiresAt > book.Head.Now.AddYears(1))
         {
-            return new Refused(Refusal.ValidationFailed, "must be in the future, and at most one year away.", "expires_at");
+            return new Refused(Refusal.ValidationFailed, "must be in the future, at most one year from now.", "expires_at");
         }
 
         return (book.Sides(AccountId, ToAccountId, out var account, out var to) ?? LockedBook.Judge(account, to, Amount)) is { } refused

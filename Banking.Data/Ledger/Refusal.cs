@@ -66,10 +66,10 @@ public enum Refusal
     [Meaning(RefusalKind.Conflict, "The hold is not pending")]
     HoldNotPending,
 
-    [Meaning(RefusalKind.Conflict, "The transaction is reversed in full")]
+    [Meaning(RefusalKind.Conflict, "The transaction is already reversed in full")]
     AlreadyReversed,
 
-    [Meaning(RefusalKind.Conflict, "A reversal cannot be reversed")]
+    [Meaning(RefusalKind.Conflict, "A reversal can't be reversed")]
     NotReversible,
 
     [Meaning(RefusalKind.BrokenRule, "The two accounts are the same")]
@@ -90,7 +90,7 @@ public enum Refusal
     [Meaning(RefusalKind.BrokenRule, "The amount is more than the hold has left")]
     CaptureAmountExceeded,
 
-    [Meaning(RefusalKind.BrokenRule, "The amount is more than is left to reverse")]
+    [Meaning(RefusalKind.BrokenRule, "The amount is more than the transaction has left to reverse")]
     ReversalAmountExceeded,
 
     [Meaning(RefusalKind.BrokenRule, "The new limit is below the overdraft in use")]
@@ -109,5 +109,5 @@ public enum Refusal
     DatabaseUnavailable,
 }
 
-/// <summary>A refused request. The detail tells the client what is wrong and what to do. The field is the member that breaks the rule, if one does. The index is that of the posting in an atomic batch.</summary>
+/// <summary>A refused request. The detail tells the client what is wrong and what to do. The field is the member that breaks the rule, if one does. The index is that of the refused posting in an atomic batch.</summary>
 public sealed record Refused(Refusal Refusal, string Detail, string? Field = null, int? Index = null);

@@ -1,6 +1,6 @@
 namespace Banking.Data;
 
-/// <summary>Makes free what is left of a pending hold, whatever the status of its account.</summary>
+/// <summary>Makes the rest of a pending hold available again. The account may be frozen.</summary>
 public sealed record ReleaseHold(RequestId Id, byte[] RequestHash, Hold Hold, string? Reason) : HoldRequest(Id, RequestHash)
 {
     public override string Operation => "release";

@@ -1,8 +1,8 @@
 namespace Banking.Data;
 
 /// <summary>
-/// Gives back a transaction's money, whole or in part: it moves from the account that was paid to the one that paid. The original
-/// never changes: it was read before.
+/// Gives back a transaction's money, in whole or in part: from the account that received it to the account that paid. The original
+/// never changes, so it is read before the lock.
 /// </summary>
 public sealed record Reversal(
     RequestId Id, byte[] RequestHash, Transaction Original, decimal? Amount, string? Reference = null, string? Metadata = null) : LedgerRequest<Transaction>(Id)
@@ -20,13 +20,13 @@ public sealed record Reversal(
     {
         if (Original.Type == PostingType.Reversal)
         {
-            return new Refused(Refusal.NotReversible, $"Transaction {Original.TransactionId} is a reversal itself. Make a new posting instead.");
+            return new Refused(Refusal.NotReversible, $"Transaction {Original.TransactionId} is a reversal. Post a new transaction instead.");
         }
 
         var left = Original.Amount - book.ReversedOf(Original.TransactionId);
         if (left == 0)
         {
-            return new Refused(Refusal.AlreadyReversed, $"Transaction {Original.TransactionId} is reversed in full. Nothing is left to reverse.");
+            return new Refused(Refusal.AlreadyReversed, $"Transaction {Original.TransactionId} is already reversed in full. Nothing is left to reverse.");
         }
 
         var (from, to, amount) = (book.AccountOf(Original.ToAccountId), book.AccountOf(Original.FromAccountId), Amount ?? left);
@@ -39,7 +39,7 @@ public sealed record Reversal(
         {
             return new Refused(
                 Refusal.ReversalAmountExceeded,
-                $"Of transaction {Original.TransactionId}, {from.Currency.Format(left)} {from.Currency.Code} are left to reverse. Reverse at most that.");
+                $"Transaction {Original.TransactionId} has {from.Currency.Format(left)} {from.Currency.Code} left to reverse. Reverse at most that.");
         }
 
         return LockedBook.Judge(from, to, amount) is { } refused

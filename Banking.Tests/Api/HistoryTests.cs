@@ -25,7 +25,8 @@ public sealed class HistoryTests(SharedBank shared, TestDatabase database) : ICl
         page.Body.GetProperty("next_cursor").ValueKind.Should().Be(JsonValueKind.Null);
         var entries = page.Body.GetProperty("transactions").EnumerateArray().ToList();
         entries[0].Members().Should().Equal(
-            "transaction_id", "type", "direction", "amount", "balance_after", "counterparty_account_id", "reference", "metadata", "created_at");
+            "transaction_id", "type", "direction", "amount", "balance_after", "counterparty_account_id",
+            "reverses_transaction_id", "reversed_by_transaction_ids", "hold_id", "reference", "metadata", "created_at");
         entries.Select(entry => string.Join(' ', entry.EnumerateObject().Select(member => member.Value).Skip(1).Take(5))).Should().Equal(
             "withdrawal debit 75.00 0.00 840",
             $"transfer credit 5.00 75.00 {other}",

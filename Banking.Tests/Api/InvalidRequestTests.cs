@@ -4,7 +4,7 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>A book of its own with two accounts, for requests that must not change it.</summary>
+/// <summary>A book of its own with two accounts and a hold, for requests that must not change it.</summary>
 public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
 {
     public BankingApp App { get; } = new(database);
@@ -13,15 +13,17 @@ public sealed class UntouchedBook(TestDatabase database) : IAsyncLifetime
     {
         (await App.OpenAsync("100")).Should().Be(1000);
         (await App.OpenAsync("100")).Should().Be(1001);
+        (await App.HoldAsync(1000, "1")).Should().Be(3);
     }
 
     public ValueTask DisposeAsync() => App.DisposeAsync();
 
     public Task<string?> ContentAsync() => App.Book.ScalarAsync<string>(
         """
-        SELECT concat_ws('; ', string_agg(concat_ws(' ', account_id, owner_name, status, balance, overdraft_limit), ', ' ORDER BY account_id)
+        SELECT concat_ws('; ', string_agg(concat_ws(' ', account_id, owner_name, status, balance, held, overdraft_limit), ', ' ORDER BY account_id)
                              , (SELECT count(*) FROM transaction_log)
                              , (SELECT count(*) FROM account_log)
+                             , (SELECT hold::text FROM hold)
                              , (SELECT ledger_head::text FROM ledger_head))
           FROM account;
         """);
@@ -33,6 +35,9 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
 
     private const string AmountRule =
         "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
+
+    private const string TimeRule =
+        "must be a time such as 2026-01-02T03:04:05Z or 2026-01-02T03:04:05.678901+01:00 (RFC 3339). Z or an offset is required, and at most 9 digits of fraction are allowed.";
 
     public static TheoryData<string> InvalidRequestNames => [.. ByName.Keys];
 
@@ -75,7 +80,7 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
 
         var reply = await own.App.PostAsync($"/api/{call}", InvalidRequests.Body(call));
 
-        // The account is active and has money, so unfreeze_account and close_account answer 409.
+        // The account is active and has a hold, so unfreeze_account and close_account answer 409.
         ((int)reply.Status).Should().BeOneOf([200, 201, 409], reply.Text);
     }
 
@@ -91,6 +96,15 @@ public sealed class InvalidRequestTests(UntouchedBook book, TestDatabase databas
     [InlineData("deposit", """{"account_id":1000,"amount":"0"}""", "amount", "must be above zero.")]
     [InlineData("create_account", """{"owner_name":"  "}""", "owner_name", "must have 1 to 200 characters. NUL and text of spaces alone are not allowed.")]
     [InlineData("change_account", """{"account_id":1000}""", "owner_name", "or overdraft_limit is required.")]
+    [InlineData("place_hold", """{"account_id":1000,"amount":"1","expires_at":"2026-11-26T03:04:05"}""", "expires_at", TimeRule)]
+    [InlineData("place_hold", """{"account_id":1000,"amount":"1","expires_at":"2020-01-02T03:04:05Z"}""", "expires_at", "must be in the future, at most one year from now.")]
+    [InlineData("capture_hold", """{"hold_id":3,"final":"yes"}""", "final", "must be true or false.")]
+    [InlineData("batch", """{"mode":"both","postings":[{}]}""", "mode", "must be one of atomic, independent.")]
+    [InlineData("batch", """{"mode":"atomic","postings":[]}""", "postings", "must be a list of 1 to 1000 objects.")]
+    [InlineData("batch", """{"mode":"atomic","postings":[1]}""", "postings[0]", "must be a JSON object with the members of this call.")]
+    [InlineData("batch", """{"mode":"atomic","postings":[{"type":"deposit","acount_id":1,"amount":"1"}]}""", "postings[0].acount_id", "is not a member of this call. Did you mean postings[0].account_id?")]
+    [InlineData("batch", """{"mode":"atomic","postings":[{"type":"deposit","amount":"1"}]}""", "postings[0].account_id", "is required in a deposit.")]
+    [InlineData("batch", """{"mode":"atomic","postings":[{"type":"transfer","account_id":1,"amount":"1"}]}""", "postings[0].account_id", "does not belong to a transfer. Remove it.")]
     public async Task A_mistake_is_explained_in_words(string call, string body, string field, string rule)
     {
         var reply = await book.App.PostAsync($"/api/{call}", body);

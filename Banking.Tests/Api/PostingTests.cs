@@ -13,7 +13,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
     private static readonly string[] Members =
     [
         "transaction_id", "type", "from_account_id", "to_account_id", "amount", "currency",
-        "from_balance_after", "to_balance_after", "reference", "metadata", "created_at",
+        "from_balance_after", "to_balance_after", "reverses_transaction_id", "hold_id", "reference", "metadata", "created_at",
     ];
 
     private readonly BankingApp bank = shared.App;
@@ -32,7 +32,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         reply["to_balance_after"].Should().Be("35.25");
         (await bank.BalanceAsync(from)).Should().Be("69.75");
         (await bank.BalanceAsync(to)).Should().Be("35.25");
-        (await bank.GetAsync(reply.Headers.Location!.ToString())).Text.Should().Be(reply.Text);
+        (await bank.GetAsync(reply.Headers.Location!.ToString())).TransactionText().Should().Be(reply.Text);
     }
 
     [Fact]
@@ -236,7 +236,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         // The order of PostgreSQL's jsonb: shorter names first, then by bytes.
         posted.Body.GetProperty("metadata").Members().Should().Equal("a", "b", "é", "order");
         posted.Body.GetProperty("metadata").Deserialize<Dictionary<string, string>>().Should().BeEquivalentTo(metadata);
-        (await bank.GetAsync(posted.Headers.Location!.ToString())).Text.Should().Be(posted.Text);
+        (await bank.GetAsync(posted.Headers.Location!.ToString())).TransactionText().Should().Be(posted.Text);
         var replay = await bank.PostAsync($"/api/{call}", body, key);
         replay.ShouldBeCreated(replayed: true);
         replay.Text.Should().Be(posted.Text);
@@ -267,7 +267,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         reply.ShouldBeCreated();
         metadata["rest"] = metadata["rest"][1..];
         reply.Body.GetProperty("metadata").Deserialize<Dictionary<string, string>>().Should().BeEquivalentTo(metadata);
-        (await bank.GetAsync(reply.Headers.Location!.ToString())).Text.Should().Be(reply.Text);
+        (await bank.GetAsync(reply.Headers.Location!.ToString())).TransactionText().Should().Be(reply.Text);
         refused.ShouldBeProblem(400, "validation_failed", "metadata");
         refused["detail"].Should().Contain("8192 bytes");
     }
@@ -284,7 +284,7 @@ public sealed class PostingTests(SharedBank shared, TestDatabase database) : ICl
         reply.ShouldBeCreated();
         reply.Body.GetProperty("metadata").GetRawText().Should().Be(metadata);
         reply.Body.GetProperty("reference").GetRawText().Should().Be(reference);
-        (await bank.GetAsync(reply.Headers.Location!.ToString())).Text.Should().Be(reply.Text);
+        (await bank.GetAsync(reply.Headers.Location!.ToString())).TransactionText().Should().Be(reply.Text);
     }
 
     [Theory]

@@ -44,7 +44,7 @@ public sealed class ProblemTests(SharedBank shared, TestDatabase database) : ICl
 
         var same = await bank.TransferAsync(account, account, "1");
 
-        Is(same, 422, "same_account", "from_account_id and to_account_id are the same. Choose two different accounts.");
+        Is(same, 422, "same_account", $"Account {account} is named twice. Choose two different accounts.");
         same["title"].Should().Be("The two accounts are the same");
         Is(await bank.WithdrawAsync(account, "10.01"), 422, "insufficient_funds", $"The available balance of account {account} does not cover the amount. Send a smaller amount, or pay money in first.");
     }

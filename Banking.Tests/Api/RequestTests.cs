@@ -22,7 +22,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         var made = await RequestAsync(key);
 
         made.ShouldBeOk();
-        made.Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[{{posted.Text}}],"accounts":[]}""");
+        made.Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[{{posted.Text}}],"accounts":[],"holds":[]}""");
     }
 
     [Theory]
@@ -44,7 +44,7 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         if (deposit != "0")
         {
             var transaction = await bank.GetAsync($"/api/get_one_transaction?transaction_id={opened.Id("transaction_id")}");
-            transactions[0].GetRawText().Should().Be(transaction.Text);
+            transactions[0].GetRawText().Should().Be(transaction.TransactionText());
         }
     }
 
@@ -64,7 +64,46 @@ public sealed class RequestTests(SharedBank shared, TestDatabase database) : ICl
         foreach (var (answer, key) in answers.Zip(keys))
         {
             answer.ShouldBeOk();
-            (await RequestAsync(key)).Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[],"accounts":[{{answer.Text}}]}""");
+            (await RequestAsync(key)).Text.Should().Be($$"""{"idempotency_key":"{{key}}","transactions":[],"accounts":[{{answer.Text}}],"holds":[]}""");
+        }
+    }
+
+    [Fact]
+    public async Task The_key_of_a_reversal_or_a_batch_shows_its_transactions()
+    {
+        var (account, reversal, batch) = (await bank.OpenAsync("100"), NewKey(), NewKey());
+        var reversed = await bank.ReverseAsync((await bank.WithdrawAsync(account, "10")).Id("transaction_id"), "4", reversal);
+        var posting = new { type = "deposit", account_id = account, amount = "1" };
+        var posted = await bank.BatchAsync("atomic", [posting, posting], batch);
+
+        (await RequestAsync(reversal)).Text.Should().Be($$"""{"idempotency_key":"{{reversal}}","transactions":[{{reversed.Text}}],"accounts":[],"holds":[]}""");
+        (await RequestAsync(batch)).Text.Should().Be(
+            $$"""{"idempotency_key":"{{batch}}","transactions":{{posted.Body.GetProperty("transactions").GetRawText()}},"accounts":[],"holds":[]}""");
+    }
+
+    [Fact]
+    public async Task The_key_of_a_hold_shows_the_hold_right_after_the_request()
+    {
+        var (account, keys) = (await bank.OpenAsync("100"), Enumerable.Range(0, 5).Select(_ => NewKey()).ToList());
+        var placed = await bank.PlaceHoldAsync(account, "30", key: keys[0]);
+        var part = await bank.CaptureAsync(placed.Id("hold_id"), "10", final: false, keys[1]);
+        var last = await bank.CaptureAsync(placed.Id("hold_id"), "5", key: keys[2]);
+        var captured = await bank.OneHoldAsync(placed.Id("hold_id"));
+        var other = await bank.PlaceHoldAsync(account, "20", key: keys[3]);
+        var released = await bank.ReleaseAsync(other.Id("hold_id"), keys[4]);
+
+        await ShowsAsync(keys[0], [], [placed]);
+        await ShowsAsync(keys[1], [part], []);
+        await ShowsAsync(keys[2], [last], [captured]);
+        await ShowsAsync(keys[3], [], [other]);
+        await ShowsAsync(keys[4], [], [released]);
+
+        async Task ShowsAsync(string key, Reply[] transactions, Reply[] holds)
+        {
+            var made = (await RequestAsync(key)).Body;
+            made.GetProperty("transactions").EnumerateArray().Select(one => one.GetRawText()).Should().Equal(transactions.Select(one => one.Text));
+            made.GetProperty("accounts").GetArrayLength().Should().Be(0);
+            made.GetProperty("holds").EnumerateArray().Select(one => one.GetRawText()).Should().Equal(holds.Select(one => one.Text));
         }
     }
 

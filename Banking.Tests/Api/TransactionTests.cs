@@ -19,7 +19,7 @@ public sealed class TransactionTests(SharedBank shared) : IClassFixture<SharedBa
 
         ((int)reply.Status).Should().Be(200);
         reply.ContentType.Should().Be("application/json");
-        reply.Text.Should().Be(posted.Text);
+        reply.TransactionText().Should().Be(posted.Text);
     }
 
     [Fact]

@@ -21,14 +21,22 @@ public sealed partial class ClientTests(TestDatabase database) : IAsyncLifetime
         transaction 4 0.00 100.00
         getOneTransaction transfer 100.00 EUR
         getOneRequest invoice-4713 4 0
-        changeAccount 50.00 150.00
+        placeHold 3 30.00 1
+        captureHold 5 12.50
+        getOneHold pending 12.50
+        listHolds 3
+        releaseHold released 12.50
+        reverseTransaction 5 12.50
+        batch dry run: 25.00, insufficient_funds
+        batch 125.00
+        changeAccount 50.00 175.00
         freezeAccount debits_blocked
         listAccounts 1001
         unfreezeAccount active
-        accountEvents unfrozen frozen changed opened
+        accountEvents unfrozen frozen changed hold_released hold_placed opened
         closeAccount closed
         getOneAccount closed 0.00
-        auditHead 4 64
+        auditHead 8 64
 
         """;
 
@@ -154,7 +162,7 @@ public sealed partial class ClientTests(TestDatabase database) : IAsyncLifetime
             start.Environment[name] = value;
         }
 
-        var run = await Run.ToEndAsync(start);
+        var run = await Run.ToEndAsync(start, Run.Download);
         run.ExitCode.Should().Be(0, "{0} printed {1}{2}", command, run.Output, run.Errors);
         return run.Output;
     }

@@ -123,7 +123,7 @@ public sealed partial class TourTests(TestDatabase database)
     [GeneratedRegex(@"'[^']*'|[^\s\\]+")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"""(created_at|hash|trace_id)"":""[^""]*""")]
+    [GeneratedRegex(@"""(created_at|expires_at|hash|trace_id)"":""[^""]*""")]
     private static partial Regex NewEachTime();
 
     [GeneratedRegex(@"^(?<method>[A-Z]+) \{\{host\}\}(?<path>/api/\w+)", RegexOptions.Multiline)]

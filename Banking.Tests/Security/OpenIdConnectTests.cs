@@ -12,25 +12,26 @@ public sealed class OpenIdConnectTests(TestDatabase database)
 {
     private const string Bearer = "Authentication__Schemes__Bearer__";
 
+    private static readonly string[] Scopes = [.. AuthenticationTests.Calls.Select(call => call.Data.Item2).Distinct()];
+
     [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task A_client_may_do_what_its_token_says_and_the_log_names_it()
     {
         await using var issuer = await Issuer.StartAsync();
         await using var service = Trusting(issuer);
         await service.StartAsync();
-        var scopes = await ScopesAsync(service);
 
-        await ActAsAsync(service, issuer, "teller", scopes);
+        await ActAsAsync(service, issuer, "teller", Scopes);
         var account = await service.OpenAsync("100.00");
         (await service.DepositAsync(account, "10.50")).ShouldBeCreated();
 
-        var reading = scopes.Where(scope => scope.EndsWith(":read", StringComparison.Ordinal)).ToArray();
+        var reading = Scopes.Where(scope => scope.EndsWith(":read", StringComparison.Ordinal)).ToArray();
         await ActAsAsync(service, issuer, "auditor", reading);
         var refused = await service.WithdrawAsync(account, "10.50");
         refused.ShouldBeProblem(403, "insufficient_scope");
         refused.Headers.WwwAuthenticate.ToString().Should().Be("Bearer error=\"insufficient_scope\", scope=\"transactions:write\"");
         (await service.BalanceAsync(account)).Should().Be("110.50");
-        foreach (var scope in scopes.Except(reading))
+        foreach (var scope in Scopes.Except(reading))
         {
             (await issuer.AskAsync("auditor", scope))["error"].Should().Be("invalid_scope");
         }
@@ -76,15 +77,6 @@ public sealed class OpenIdConnectTests(TestDatabase database)
         ($"{Bearer}Authority", issuer.Address),
         ($"{Bearer}ValidAudiences__0", "core-banking"),
         ("SSL_CERT_FILE", issuer.CertificateFile));
-
-    /// <summary>Every scope that a call of the service needs.</summary>
-    private static async Task<string[]> ScopesAsync(ServiceProcess service) =>
-    [
-        .. (await service.GetAsync("/openapi/v1.json")).Body.GetProperty("paths").EnumerateObject()
-            .SelectMany(path => path.Value.EnumerateObject())
-            .SelectMany(call => call.Value.GetProperty("security")[0].GetProperty("Bearer").EnumerateArray())
-            .Select(scope => scope.GetString()!).Distinct(),
-    ];
 
     private static async Task ActAsAsync(ServiceProcess service, Issuer issuer, string client, string[] scopes) =>
         service.Http.DefaultRequestHeaders.Authorization = new("Bearer", await issuer.TokenAsync(client, scopes));
@@ -133,7 +125,7 @@ public sealed class OpenIdConnectTests(TestDatabase database)
                 File.Copy(Path.Combine(Repository.Folder, "deploy", "oidc", file), Path.Combine(issuer.folder.FullName, file));
             }
 
-            var installed = await Run.ToEndAsync(new("npm", ["ci", "--no-audit", "--no-fund"]) { WorkingDirectory = issuer.folder.FullName });
+            var installed = await Run.ToEndAsync(new("npm", ["ci", "--no-audit", "--no-fund"]) { WorkingDirectory = issuer.folder.FullName }, Run.Download);
             installed.ExitCode.Should().Be(0, "{0}", installed.Errors);
             await issuer.StartAgainAsync();
             return issuer;

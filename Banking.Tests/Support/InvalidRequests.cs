@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using System.Text;
+using System.Text.Json;
 
 namespace Banking.Tests;
 
@@ -9,11 +10,12 @@ internal sealed record InvalidRequest(string Name, Func<BankingApp, Task<Reply>>
     public static InvalidRequest In(string name, Func<BankingApp, Task<Reply>> send, params string[] fields) => new(name, send, 400, "validation_failed", fields);
 }
 
-/// <summary>Every kind of mistake in every part of a request. The accounts are those of <see cref="UntouchedBook"/>.</summary>
+/// <summary>Every kind of mistake in every part of a request. The accounts, the transaction and the hold are those of <see cref="UntouchedBook"/>.</summary>
 internal static class InvalidRequests
 {
     private const string Json = "application/json";
     private const string Idempotency = "Idempotency-Key";
+    private const string Deposit = """{"type":"deposit","account_id":1000,"amount":"1"}""";
 
     private static readonly Dictionary<string, string> Cash = new()
     {
@@ -65,12 +67,63 @@ internal static class InvalidRequests
             ["reference"] = "\"r\"",
             ["metadata"] = "{\"k\":\"v\"}",
         },
+        ["reverse_transaction"] = new()
+        {
+            ["transaction_id"] = "1",
+            ["amount"] = "\"1\"",
+            ["reference"] = "\"r\"",
+            ["metadata"] = "{\"k\":\"v\"}",
+        },
+        ["batch"] = new()
+        {
+            ["mode"] = "\"atomic\"",
+            ["postings"] = $"[{Deposit}]",
+            ["dry_run"] = "false",
+        },
+        ["place_hold"] = new()
+        {
+            ["account_id"] = "1000",
+            ["amount"] = "\"1\"",
+            ["to_account_id"] = "1001",
+            ["expires_at"] = $"\"{DateTime.UtcNow.AddDays(1):yyyy-MM-dd'T'HH:mm:ss'Z'}\"",
+            ["reference"] = "\"r\"",
+            ["metadata"] = "{\"k\":\"v\"}",
+        },
+        ["capture_hold"] = new()
+        {
+            ["hold_id"] = "3",
+            ["amount"] = "\"1\"",
+            ["final"] = "true",
+        },
+        ["release_hold"] = new()
+        {
+            ["hold_id"] = "3",
+            ["reason"] = "\"r\"",
+        },
     };
 
-    private static readonly string[] Required = ["owner_name", "account_id", "from_account_id", "to_account_id", "amount", "reason"];
+    /// <summary>The members of the postings of a batch, by their types.</summary>
+    private static readonly Dictionary<string, Dictionary<string, string>> Postings = new()
+    {
+        ["deposit"] = Cash,
+        ["withdrawal"] = Cash,
+        ["transfer"] = Calls["transaction"],
+    };
+
+    private static readonly string[] Required =
+    [
+        "owner_name", "account_id", "from_account_id", "to_account_id", "transaction_id", "hold_id", "amount", "reason", "mode", "postings", "type",
+    ];
 
     /// <summary>Members that are optional in these calls and required in others.</summary>
-    private static readonly Dictionary<string, string[]> Optional = new() { ["change_account"] = ["owner_name", "reason"] };
+    private static readonly Dictionary<string, string[]> Optional = new()
+    {
+        ["change_account"] = ["owner_name", "reason"],
+        ["reverse_transaction"] = ["amount"],
+        ["place_hold"] = ["to_account_id"],
+        ["capture_hold"] = ["amount"],
+        ["release_hold"] = ["reason"],
+    };
 
     /// <summary>Members of which a call requires at least one.</summary>
     private static readonly Dictionary<string, string[]> EitherOf = new() { ["change_account"] = ["owner_name", "overdraft_limit"] };
@@ -94,8 +147,22 @@ internal static class InvalidRequests
         "1", "true", "{}", "[]", "[\"text\"]", "\"a\\u0000b\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"a\nb\"", "'a'",
     ];
 
+    private static readonly string[] NoFlag = ["1", "0", "\"true\"", "\"\"", "{}", "[]", "[true]", "True"];
+
     private static readonly Dictionary<string, string[]> BadValues = new()
     {
+        ["type"] = ["\"loan\"", "\"reversal\"", "\"Deposit\"", "\"deposit \"", "\"\"", "1", "true", "null", "{}", "[]", "\"\\ud800\""],
+        ["mode"] = ["\"both\"", "\"ATOMIC\"", "\"atomic \"", "\"\"", "1", "true", "null", "{}", "[]", "[\"atomic\"]", "\"\\ud800\""],
+        ["postings"] = ["null", "1", "true", "\"text\"", "{}", Deposit, "[]", Many(1_001)],
+        ["dry_run"] = NoFlag,
+        ["final"] = NoFlag,
+        ["expires_at"] =
+        [
+            "1", "1764066245", "true", "{}", "[]", "\"\"", "\"tomorrow\"", "\"2026-11-26\"", "\"2026-11-26T03:04Z\"", "\"2026-11-26T03:04:05\"", "\"2026-11-26 03:04:05Z\"",
+            "\"2026-11-26T03:04:05.1234567Z\"", "\"2026-11-26T03:04:05.Z\"", "\"2026-13-01T03:04:05Z\"", "\"2026-11-31T03:04:05Z\"", "\"2026-11-26T24:00:00Z\"",
+            "\"2026-11-26T03:04:60Z\"", "\"2026-11-26T03:04:05+25:00\"", "\" 2026-11-26T03:04:05Z\"", "\"2026-11-26T03:04:05Z\\u0000\"", "\"\\ud800\"",
+            "\"2020-01-02T03:04:05Z\"", "\"0001-01-01T00:00:00Z\"", "\"0001-01-01T00:00:00+14:00\"", "\"9999-12-31T23:59:59.999999Z\"", "\"9999-12-31T23:59:59-14:00\"",
+        ],
         ["owner_name"] = [.. NoText, "null", "\"\"", "\" \"", "\" \\t\\r\\n\"", "\"\\u3000\"", Text(201, "x"), Text(201, "ü"), Text(201, "🦊")],
         ["currency"] = ["\"usd\"", "\"XXX\"", "\"XAU\"", "\"ZZZ\"", "\"US\"", "\"USD \"", "\"\"", "840", "true", "{}", "[]", "\"\\ud800\"", "\"US\\u0000\""],
         ["initial_deposit"] = NoMoney,
@@ -103,6 +170,8 @@ internal static class InvalidRequests
         ["account_id"] = NoId,
         ["from_account_id"] = NoId,
         ["to_account_id"] = NoId,
+        ["transaction_id"] = NoId,
+        ["hold_id"] = NoId,
         ["amount"] = [.. NoMoney, "0", "0.00", "\"0\"", "\"0.0000\"", "null"],
         ["reason"] = [.. NoText, "null", "\"\"", Text(501, "x"), Text(501, "🦊")],
         ["blocks"] = ["\"ALL\"", "\"all \"", "\"credits\"", "\"\"", "1", "true", "{}", "[]", "[\"all\"]", "\"\\ud800\""],
@@ -121,7 +190,7 @@ internal static class InvalidRequests
 
     public static IEnumerable<InvalidRequest> All() =>
         Calls.Keys.SelectMany(call => InValues(call).Concat(InMembers(call)).Concat(InBodies(call)).Concat(InKeys(call)))
-            .Concat(InNotes()).Concat(InSeveralPlaces()).Concat(InQueries()).Concat(InPaths());
+            .Concat(InPostings()).Concat(InNotes()).Concat(InSeveralPlaces()).Concat(InQueries()).Concat(InPaths());
 
     public static IEnumerable<string> PostingCalls => Calls.Keys;
 
@@ -188,7 +257,13 @@ internal static class InvalidRequests
             yield return InvalidRequest.In($"{call} with the body {Shortened(body)}", Post(call, body), "body");
         }
 
-        var (text, place) = call == "create_account" ? ("Someone", "owner_name") : ("\"r\"", Calls[call].Keys.Single(member => member is "reference" or "reason"));
+        var (text, place) = call switch
+        {
+            "create_account" => ("Someone", "owner_name"),
+            "batch" => ("atomic", "mode"),
+            "capture_hold" => ("\"1\"", "amount"),
+            _ => ("\"r\"", Calls[call].Keys.Single(member => member is "reference" or "reason")),
+        };
         byte[] notUtf8 = [.. Encoding.Latin1.GetBytes(good.Replace(text, text.Insert(1, "ü"), StringComparison.Ordinal))];
         yield return InvalidRequest.In($"{call} in Latin-1", Post(call, notUtf8), place);
         yield return InvalidRequest.In($"{call} in UTF-16", Post(call, Encoding.Unicode.GetBytes(good)), "body");
@@ -214,6 +289,57 @@ internal static class InvalidRequests
         yield return InvalidRequest.In($"{call} with a key in German", bank => SendRawAsync(bank, call, $"{Idempotency}: schlüssel"), Idempotency);
         yield return InvalidRequest.In($"{call} with two keys", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\n{Idempotency}: two"), Idempotency);
         yield return InvalidRequest.In($"{call} with one key twice", bank => SendRawAsync(bank, call, $"{Idempotency}: one\r\nidempotency-key: one"), Idempotency);
+    }
+
+    /// <summary>Mistakes in the second posting of a batch. Text that is no JSON is a mistake of the whole list.</summary>
+    private static IEnumerable<InvalidRequest> InPostings()
+    {
+        foreach (var (type, members) in Postings)
+        {
+            var good = new Dictionary<string, string>(members) { ["type"] = $"\"{type}\"" };
+            foreach (var member in good.Keys)
+            {
+                foreach (var value in BadValues[member].Where(value => value != "null" || Required.Contains(member)))
+                {
+                    yield return InSecond($"a {type} with {member} {Shortened(value)}", new(good) { [member] = value }, IsJson(value) ? [$"postings[1].{member}"] : ["postings"]);
+                }
+
+                yield return InSecond($"a {type} with {member.ToUpperInvariant()} too", new(good) { [member.ToUpperInvariant()] = good[member] }, $"postings[1].{member.ToUpperInvariant()}");
+                if (Required.Contains(member))
+                {
+                    yield return InSecond($"a {type} without {member}", new(good.Where(pair => pair.Key != member)), $"postings[1].{member}");
+                }
+            }
+
+            foreach (var member in Postings.Values.SelectMany(other => other.Keys).Distinct().Except(members.Keys))
+            {
+                yield return InSecond($"a {type} with {member}", new(good) { [member] = "1000" }, $"postings[1].{member}");
+            }
+        }
+
+        foreach (var value in new[] { "null", "1", "true", "\"text\"", "[]", $"[{Deposit}]" })
+        {
+            yield return InvalidRequest.In($"batch with the posting {Shortened(value)}", Post("batch", Body("batch", "postings", $"[{Deposit},{value}]")), "postings[1]");
+        }
+
+        yield return InSecond("nothing", [], "postings[1].type", "postings[1].amount");
+        yield return InSecond("a member twice", new(Cash) { ["type"] = "\"deposit\",\"type\":\"deposit\"" }, "postings[1].type");
+        yield return InSecond("wrong metadata", new(Cash) { ["type"] = "\"deposit\"", ["metadata"] = """{"n":1,"k":"v","m":null}""" }, "postings[1].metadata.n", "postings[1].metadata.m");
+        yield return InSecond(
+            "the members of a deposit in a transfer", new() { ["type"] = "\"transfer\"", ["account_id"] = "1000", ["amount"] = "\"1\"" },
+            "postings[1].account_id", "postings[1].from_account_id", "postings[1].to_account_id");
+        yield return InvalidRequest.In("batch with a trailing comma in a posting", Post("batch", Body("batch", "postings", $"[{Deposit[..^1]},}}]")), "postings");
+        yield return InvalidRequest.In("batch that breaks off in a posting", Post("batch", $$"""{"mode":"both","postings":[{{Deposit}},{"type":"""), "mode", "postings");
+        yield return InvalidRequest.In(
+            "batch with mistakes everywhere",
+            Post("batch?dry_run=true", Encoding.UTF8.GetBytes($$"""{"mode":"both","postings":[{{Deposit}},{"type":"loan","amount":"0"},1,{"type":"transfer","toAccountId":1}],"dry_run":1,"x":1}"""), key: "a b"),
+            "dry_run", Idempotency, "mode", "postings[1].type", "postings[1].amount", "postings[2]", "postings[3].toAccountId",
+            "postings[3].from_account_id", "postings[3].to_account_id", "postings[3].amount", "x");
+
+        static InvalidRequest InSecond(string name, Dictionary<string, string> members, params string[] fields) => InvalidRequest.In(
+            $"batch with {name}",
+            Post("batch", Body("batch", "postings", $"[{Deposit},{{{string.Join(',', members.Select(pair => $"\"{pair.Key}\":{pair.Value}"))}}}]")),
+            fields);
     }
 
     private static IEnumerable<InvalidRequest> InNotes()
@@ -257,6 +383,8 @@ internal static class InvalidRequests
             Idempotency, "why", "reason");
         yield return InvalidRequest.In("change_account with nothing to change", Post("change_account", """{"account_id":1000}"""), "owner_name", "overdraft_limit");
         yield return InvalidRequest.In(
+            "change_account with null for both", Post("change_account", """{"account_id":1000,"owner_name":null,"overdraft_limit":null}"""), "owner_name", "overdraft_limit");
+        yield return InvalidRequest.In(
             "change_account with nothing to change, of no account", Post("change_account", """{"account_id":"x","blocks":"all"}"""),
             "account_id", "blocks", "owner_name", "overdraft_limit");
         yield return InvalidRequest.In("deposit with a byte order mark", Post("deposit", "\ufeff{\"account_id\":0,\"amuont\":1}"), "account_id", "amuont", "amount");
@@ -266,7 +394,7 @@ internal static class InvalidRequests
     private static IEnumerable<InvalidRequest> InQueries()
     {
         string[] ids = ["", "=", "=0", "=-1", "=%2B1", "=%201", "=1.5", "=1e3", "=0x1", "=x", "=1,2", "=9223372036854775808", "=%D9%A1", "=%00", "=1&account_id=1"];
-        foreach (var (call, member) in new[] { ("get_one_account", "account_id"), ("transaction_history", "account_id"), ("account_events", "account_id"), ("get_one_transaction", "transaction_id") })
+        foreach (var (call, member) in new[] { ("get_one_account", "account_id"), ("transaction_history", "account_id"), ("account_events", "account_id"), ("get_one_transaction", "transaction_id"), ("get_one_hold", "hold_id"), ("list_holds", "account_id") })
         {
             yield return Get(call, member);
             yield return Get($"{call}?{member}=1000&expand=all", "expand");
@@ -289,7 +417,7 @@ internal static class InvalidRequests
 
         string[] limits = ["", "=", "=0", "=501", "=-1", "=x", "=1.5", "=+1", "=99999999999", "=1&limit=1"];
         string[] cursors = ["=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
-        foreach (var pages in new[] { "transaction_history?account_id=1000&", "account_events?account_id=1000&", "list_accounts?" })
+        foreach (var pages in new[] { "transaction_history?account_id=1000&", "account_events?account_id=1000&", "list_holds?account_id=1000&", "list_accounts?" })
         {
             foreach (var limit in limits)
             {
@@ -316,6 +444,11 @@ internal static class InvalidRequests
             }
         }
 
+        foreach (var status in new[] { "", "=", "=Pending", "=active", "=pending%20", "=pending,expired", "=pending&status=expired" })
+        {
+            yield return Get($"list_holds?account_id=1000&status{status}", "status");
+        }
+
         yield return Get("list_accounts?account_id=1000", "account_id");
         yield return Get("list_accounts?limit=0&cursor=0&status=x&currency=x", "limit", "cursor", "status", "currency");
         yield return Get("account_events?limit=x&type=opened", "account_id", "limit", "type");
@@ -338,6 +471,7 @@ internal static class InvalidRequests
         [
             ("GET", "create_account"), ("GET", "deposit"), ("PUT", "withdraw"), ("PATCH", "transaction"), ("DELETE", "get_one_account?account_id=1000"),
             ("POST", "transaction_history"), ("GET", "change_account"), ("PUT", "freeze_account"), ("POST", "list_accounts"), ("POST", "account_events"), ("POST", "get_one_request"), ("OPTIONS", "deposit"),
+            ("GET", "reverse_transaction"), ("PUT", "batch"), ("GET", "place_hold"), ("DELETE", "capture_hold"), ("PATCH", "release_hold"), ("POST", "get_one_hold"), ("POST", "list_holds"),
         ];
         foreach (var (method, path) in methods)
         {
@@ -372,6 +506,21 @@ internal static class InvalidRequests
     }
 
     private static string Text(int length, string character) => $"\"{string.Concat(Enumerable.Repeat(character, length))}\"";
+
+    private static string Many(int postings) => $"[{string.Join(',', Enumerable.Repeat(Deposit, postings))}]";
+
+    private static bool IsJson(string text)
+    {
+        try
+        {
+            using var json = JsonDocument.Parse(text);
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
 
     private static string Shortened(string text) => text.Length <= 40 ? text : $"{text[..20]}... ({text.Length})";
 }

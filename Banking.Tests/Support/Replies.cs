@@ -26,6 +26,9 @@ internal static class Replies
     /// <summary>The answer of create_account without the id of its transaction: the account alone.</summary>
     public static string AccountText(this Reply opened) => Regex.Replace(opened.Text, ",\"transaction_id\":(null|[0-9]+)}$", "}");
 
+    /// <summary>The transaction of a get_one_transaction's answer, as it was posted. Nothing is reversed of it.</summary>
+    public static string TransactionText(this Reply shown) => Regex.Replace(shown.Text, ",\"reversed_amount\":\"0(\\.0+)?\",\"reversed_by_transaction_ids\":\\[\\]}$", "}");
+
     /// <summary>Checks a whole problem document. It must have an error for each of the fields and for no other.</summary>
     public static void ShouldBeProblem(this Reply reply, int status, string code, params string[] fields)
     {

@@ -182,7 +182,7 @@ public sealed class AccountTests(SharedBank shared) : IClassFixture<SharedBank>
             {
                 var posted = await bank.DepositAsync(account, "1");
                 (await bank.BalanceAsync(account)).Should().Be($"{times}.00");
-                (await bank.GetAsync(posted.Headers.Location!.ToString())).Text.Should().Be(posted.Text);
+                (await bank.GetAsync(posted.Headers.Location!.ToString())).TransactionText().Should().Be(posted.Text);
             }
         }));
     }

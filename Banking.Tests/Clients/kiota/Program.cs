@@ -66,6 +66,44 @@ var read = await bank.Get_one_transaction.GetAsync(request => request.QueryParam
 Console.WriteLine($"getOneTransaction {read!.Type} {read.Amount} {read.Currency}");
 var made = await bank.Get_one_request.GetAsync(request => request.QueryParameters.IdempotencyKey = "invoice-4713");
 Console.WriteLine($"getOneRequest {made!.IdempotencyKey} {made.Transactions!.Single().TransactionId} {made.Accounts!.Count}");
+var placed = await bank.Place_hold.PostAsync(
+    new() { AccountId = other.AccountId, ToAccountId = account.AccountId, Amount = "30.00", ExpiresAt = DateTimeOffset.UtcNow.AddHours(36) });
+Console.WriteLine($"placeHold {placed!.HoldId} {placed.Amount} {(placed.ExpiresAt - placed.CreatedAt)?.Days}");
+var captured = await bank.Capture_hold.PostAsync(new() { HoldId = placed.HoldId, Amount = "12.50", Final = false });
+Console.WriteLine($"captureHold {captured!.TransactionId} {captured.Amount}");
+var hold = await bank.Get_one_hold.GetAsync(request => request.QueryParameters.HoldId = placed.HoldId);
+Console.WriteLine($"getOneHold {hold!.Status} {hold.CapturedAmount}");
+var pending = await bank.List_holds.GetAsync(request =>
+{
+    request.QueryParameters.AccountId = other.AccountId;
+    request.QueryParameters.Status = ListHoldsStatus.Pending;
+});
+Console.WriteLine($"listHolds {pending!.Holds!.Single().HoldId}");
+var released = await bank.Release_hold.PostAsync(new() { HoldId = placed.HoldId, Reason = "Order cancelled" });
+Console.WriteLine($"releaseHold {released!.Status} {released.CapturedAmount}");
+var reversal = await bank.Reverse_transaction.PostAsync(new() { TransactionId = captured.TransactionId });
+Console.WriteLine($"reverseTransaction {reversal!.ReversesTransactionId} {reversal.Amount}");
+var tried = await bank.Batch.PostAsync(new()
+{
+    Mode = BatchRequest_mode.Independent,
+    DryRun = true,
+    Postings =
+    [
+        new() { Type = BatchPosting_type.Deposit, AccountId = account.AccountId, Amount = "25.00" },
+        new() { Type = BatchPosting_type.Withdrawal, AccountId = account.AccountId, Amount = "1000.00" },
+    ],
+});
+Console.WriteLine($"batch dry run: {string.Join(", ", tried!.Results!.Select(result => result.Transaction?.Amount ?? result.Problem?.Code))}");
+var batch = await bank.Batch.PostAsync(new()
+{
+    Mode = BatchRequest_mode.Atomic,
+    Postings =
+    [
+        new() { Type = BatchPosting_type.Deposit, AccountId = account.AccountId, Amount = "25.00" },
+        new() { Type = BatchPosting_type.Transfer, FromAccountId = account.AccountId, ToAccountId = other.AccountId, Amount = "25.00" },
+    ],
+});
+Console.WriteLine($"batch {batch!.Transactions!.Last().ToBalanceAfter}");
 var changed = await bank.Change_account.PostAsync(new() { AccountId = other.AccountId, OverdraftLimit = "50.00", Reason = "Agreed" });
 Console.WriteLine($"changeAccount {changed!.OverdraftLimit} {changed.Available}");
 var frozen = await bank.Freeze_account.PostAsync(new() { AccountId = other.AccountId, Blocks = FreezeAccountRequest_blocks.Debits, Reason = "Court order" });

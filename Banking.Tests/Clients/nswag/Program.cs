@@ -48,6 +48,40 @@ var read = await bank.GetOneTransactionAsync(transfer.Transaction_id);
 Console.WriteLine($"getOneTransaction {read.Type} {read.Amount} {read.Currency}");
 var made = await bank.GetOneRequestAsync("invoice-4713");
 Console.WriteLine($"getOneRequest {made.Idempotency_key} {made.Transactions.Single().Transaction_id} {made.Accounts.Count}");
+var placed = await bank.PlaceHoldAsync(
+    new() { Account_id = other.Account_id, To_account_id = account.Account_id, Amount = "30.00", Expires_at = DateTimeOffset.UtcNow.AddHours(36) });
+Console.WriteLine($"placeHold {placed.Hold_id} {placed.Amount} {(placed.Expires_at - placed.Created_at).Days}");
+var captured = await bank.CaptureHoldAsync(new() { Hold_id = placed.Hold_id, Amount = "12.50", Final = false });
+Console.WriteLine($"captureHold {captured.Transaction_id} {captured.Amount}");
+var hold = await bank.GetOneHoldAsync(placed.Hold_id);
+Console.WriteLine($"getOneHold {hold.Status} {hold.Captured_amount}");
+var pending = await bank.ListHoldsAsync(other.Account_id, ListHoldsStatus.Pending);
+Console.WriteLine($"listHolds {pending.Holds.Single().Hold_id}");
+var released = await bank.ReleaseHoldAsync(new() { Hold_id = placed.Hold_id, Reason = "Order cancelled" });
+Console.WriteLine($"releaseHold {released.Status} {released.Captured_amount}");
+var reversal = await bank.ReverseTransactionAsync(new() { Transaction_id = captured.Transaction_id });
+Console.WriteLine($"reverseTransaction {reversal.Reverses_transaction_id} {reversal.Amount}");
+var tried = await bank.BatchAsync(new()
+{
+    Mode = BatchRequestMode.Independent,
+    Dry_run = true,
+    Postings =
+    [
+        new() { Type = BatchPostingType.Deposit, Account_id = account.Account_id, Amount = "25.00" },
+        new() { Type = BatchPostingType.Withdrawal, Account_id = account.Account_id, Amount = "1000.00" },
+    ],
+});
+Console.WriteLine($"batch dry run: {string.Join(", ", tried.Results!.Select(result => result.Transaction?.Amount ?? result.Problem?.Code))}");
+var batch = await bank.BatchAsync(new()
+{
+    Mode = BatchRequestMode.Atomic,
+    Postings =
+    [
+        new() { Type = BatchPostingType.Deposit, Account_id = account.Account_id, Amount = "25.00" },
+        new() { Type = BatchPostingType.Transfer, From_account_id = account.Account_id, To_account_id = other.Account_id, Amount = "25.00" },
+    ],
+});
+Console.WriteLine($"batch {batch.Transactions!.Last().To_balance_after}");
 var changed = await bank.ChangeAccountAsync(new() { Account_id = other.Account_id, Overdraft_limit = "50.00", Reason = "Agreed" });
 Console.WriteLine($"changeAccount {changed.Overdraft_limit} {changed.Available}");
 var frozen = await bank.FreezeAccountAsync(new() { Account_id = other.Account_id, Blocks = FreezeAccountRequestBlocks.Debits, Reason = "Court order" });

@@ -60,6 +60,47 @@ const read = await bank.GET("/api/get_one_transaction", { params: { query: { tra
 console.log(`getOneTransaction ${read.data!.type} ${read.data!.amount} ${read.data!.currency}`);
 const made = await bank.GET("/api/get_one_request", { params: { query: { idempotency_key: "invoice-4713" } } });
 console.log(`getOneRequest ${made.data!.idempotency_key} ${made.data!.transactions[0]!.transaction_id} ${made.data!.accounts.length}`);
+const placed = await bank.POST("/api/place_hold", {
+  body: {
+    account_id: other.account_id,
+    to_account_id: account.account_id,
+    amount: "30.00",
+    expires_at: new Date(Date.now() + 36 * 3_600_000).toISOString(),
+  },
+});
+const { hold_id, expires_at, created_at } = placed.data!;
+console.log(`placeHold ${hold_id} ${placed.data!.amount} ${Math.floor((Date.parse(expires_at) - Date.parse(created_at)) / 86_400_000)}`);
+const captured = await bank.POST("/api/capture_hold", { body: { hold_id, amount: "12.50", final: false } });
+console.log(`captureHold ${captured.data!.transaction_id} ${captured.data!.amount}`);
+const hold = await bank.GET("/api/get_one_hold", { params: { query: { hold_id } } });
+console.log(`getOneHold ${hold.data!.status} ${hold.data!.captured_amount}`);
+const pending = await bank.GET("/api/list_holds", { params: { query: { account_id: other.account_id, status: "pending" } } });
+console.log(`listHolds ${pending.data!.holds[0]!.hold_id}`);
+const released = await bank.POST("/api/release_hold", { body: { hold_id, reason: "Order cancelled" } });
+console.log(`releaseHold ${released.data!.status} ${released.data!.captured_amount}`);
+const reversal = await bank.POST("/api/reverse_transaction", { body: { transaction_id: captured.data!.transaction_id } });
+console.log(`reverseTransaction ${reversal.data!.reverses_transaction_id} ${reversal.data!.amount}`);
+const tried = await bank.POST("/api/batch", {
+  body: {
+    mode: "independent",
+    dry_run: true,
+    postings: [
+      { type: "deposit", account_id: account.account_id, amount: "25.00" },
+      { type: "withdrawal", account_id: account.account_id, amount: "1000.00" },
+    ],
+  },
+});
+console.log(`batch dry run: ${tried.data!.results!.map((result) => result.transaction?.amount ?? result.problem?.code).join(", ")}`);
+const batch = await bank.POST("/api/batch", {
+  body: {
+    mode: "atomic",
+    postings: [
+      { type: "deposit", account_id: account.account_id, amount: "25.00" },
+      { type: "transfer", from_account_id: account.account_id, to_account_id: other.account_id, amount: "25.00" },
+    ],
+  },
+});
+console.log(`batch ${batch.data!.transactions!.at(-1)!.to_balance_after}`);
 const changed = await bank.POST("/api/change_account", {
   body: { account_id: other.account_id, overdraft_limit: "50.00", reason: "Agreed" },
 });
