@@ -11,12 +11,11 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
 {
     private sealed record DueHold(long HoldId, long AccountId, DateTime ExpiresAt);
 
-    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
-
     private const int PageSize = 500;
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+    private static readonly DueHold Start = new(0, 0, DateTime.UnixEpoch);
 
-    // By the index hold_due_idx, from the hold after which the last page ended: holds that cannot be ended now, as another session has
-    // locked their account, stand in nobody's way.
+    // By the index hold_due_idx, after the hold with which the last page ended.
     private const string DueSql = """
         SELECT hold_id
              , account_id
@@ -29,6 +28,10 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
          LIMIT @rows;
         """;
 
+    // Another session may have locked a hold or its account. Such holds stay here until they end or are refused, and the next ones have
+    // their turn meanwhile.
+    private readonly Dictionary<long, Task> underway = [];
+    private DueHold last = Start;
     private bool isFailing;
 
     /// <summary>Looks for due holds until it is stopped.</summary>
@@ -56,14 +59,26 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
 
     private async Task EndDueAsync(CancellationToken stop)
     {
-        var (last, isLastPage) = (new DueHold(0, 0, DateTime.UnixEpoch), false);
-        while (!isLastPage)
+        do
         {
-            var after = new { expires_at = last.ExpiresAt, hold_id = last.HoldId, rows = PageSize };
-            var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql, after), stop)).AsList();
-            await Task.WhenAll(due.Select(hold => ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId))));
-            (last, isLastPage) = (due.LastOrDefault(last), due.Count < PageSize);
+            if (underway.Count < PageSize)
+            {
+                var after = new { expires_at = last.ExpiresAt, hold_id = last.HoldId, rows = PageSize };
+                var due = (await database.ReadAsync(connection => connection.QueryAsync<DueHold>(DueSql, after), stop)).AsList();
+                foreach (var hold in due.Where(hold => !underway.ContainsKey(hold.HoldId)))
+                {
+                    underway.Add(hold.HoldId, ledger.SubmitAsync(new ExpireHold(hold.HoldId, hold.AccountId)));
+                }
+
+                last = due.Count < PageSize ? Start : due[^1];
+            }
+
+            await Task.WhenAny(Task.WhenAll(underway.Values), Task.Delay(Interval, stop));
+            var ended = underway.Where(one => one.Value.IsCompleted).ToList();
+            ended.ForEach(one => underway.Remove(one.Key));
+            await Task.WhenAll(ended.Select(one => one.Value));
         }
+        while (last != Start && underway.Count < PageSize);
     }
 
     [LoggerMessage(LogLevel.Warning, "Due holds could not be read or ended. Their money stays held until a request needs it; the service looks again every {Seconds} s.")]

@@ -31,6 +31,8 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
     private sealed record ReversedRow(long TransactionId, decimal Amount);
 
+    private sealed record DueRow(long AccountId, long Holds);
+
     // The head first: one write transaction follows another, and each sees all that those before it did. The same statement pins the
     // settings that the commit relies on. They may change on the server while sessions are open, and what is acknowledged must be on
     // disk all the same.
@@ -87,7 +89,9 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         """;
 
-    // The due holds of accounts that have something held: they expire with this transaction, so that their money is free for it.
+    // The due holds of accounts that have something held: they expire with this transaction, so that their money is free for it. Then
+    // how many there are: an account that has more waits, as its money is not free yet. Another session has locked one of them, or one
+    // transaction can't end them all.
     private const string DueHoldsSql = $"""
         SELECT {Holds.Columns}
           FROM hold
@@ -97,6 +101,14 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
          ORDER BY hold_id
          LIMIT 1000
            FOR UPDATE SKIP LOCKED;
+
+        SELECT account_id
+             , count(*) AS holds
+          FROM hold
+         WHERE account_id = ANY (@held_account_ids)
+           AND status = 'pending'
+           AND expires_at <= @now
+         GROUP BY account_id;
         """;
 
     // How much of each transaction was reversed so far.
@@ -227,14 +239,6 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 shown is null ? null : new(shown.Reference, shown.Metadata, shown.CreatedAt)));
         }
 
-        if (rows.Where(row => row.Held > 0).Select(row => row.AccountId).ToArray() is { Length: > 0 } held)
-        {
-            foreach (var due in await connection.QueryAsync<Hold>(DueHoldsSql, new { held_account_ids = held, now = head.Now }, transaction))
-            {
-                holds.TryAdd(due.HoldId, new(due));
-            }
-        }
-
         // Not locked by us: there is no such account, or another session has locked it.
         var missing = needs.AccountIds.Where(id => !accounts.ContainsKey(id)).ToArray();
         HashSet<long> busy = missing.Length == 0 ? []
@@ -243,6 +247,18 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             .Where(accounts.ContainsKey)
             .Select(id => accounts[id].Currency.SettlementAccountId)
             .Where(id => !accounts.ContainsKey(id)));
+        if (rows.Where(row => row.Held > 0).Select(row => row.AccountId).ToArray() is { Length: > 0 } held)
+        {
+            using var readDue = await connection.QueryMultipleAsync(DueHoldsSql, new { held_account_ids = held, now = head.Now }, transaction);
+            var due = (await readDue.ReadAsync<Hold>()).ToLookup(hold => hold.AccountId);
+            foreach (var hold in due.SelectMany(ofAccount => ofAccount))
+            {
+                holds.TryAdd(hold.HoldId, new(hold));
+            }
+
+            busy.UnionWith((await readDue.ReadAsync<DueRow>()).Where(row => row.Holds > due[row.AccountId].Count()).Select(row => row.AccountId));
+        }
+
         var recordedHolds = events.Where(row => row.HoldId is not null).Select(row => row.HoldId!.Value).ToArray() is { Length: > 0 } ids
             ? (await connection.QueryAsync<Hold>(Holds.GetSql, new { ids }, transaction)).ToDictionary(hold => hold.HoldId)
             : [];

@@ -14,6 +14,7 @@ public sealed class GuardedBook(TestDatabase database) : IAsyncLifetime
     {
         Account = await App.OpenAsync("100");
         await App.WithdrawAsync(Account, "1");
+        await App.HoldAsync(Account, "1");
     }
 
     public ValueTask DisposeAsync() => App.DisposeAsync();
@@ -25,6 +26,15 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
     private const string InsertSql = """
         INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after,
                                      to_balance_after, client_id, idempotency_key, created_at)
+        """;
+
+    private const string InsertSpecialSql = """
+        INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after,
+                                     reverses_transaction_id, hold_id, client_id, idempotency_key, part, request_hash, created_at)
+        """;
+
+    private const string InsertHoldSql = """
+        INSERT INTO hold (hold_id, account_id, to_account_id, currency, amount, captured_amount, status, expires_at, reference, metadata, created_at)
         """;
 
     private const string InsertAccountSql = "INSERT INTO account (account_id, owner_name, currency, created_at) ";
@@ -69,6 +79,19 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         { "account", "UPDATE account SET account_id = account_id + 1000000 WHERE account_id >= 1000;" },
         { "account", "UPDATE account SET kind = 'customer';" },
         { "account", "UPDATE account SET created_at = now();" },
+        { "hold", "TRUNCATE hold CASCADE;" },
+        { "hold", "DELETE FROM hold;" },
+        { "hold", "DELETE FROM hold WHERE hold_id = -1;" },
+        { "hold", "UPDATE hold SET hold_id = hold_id + 1000;" },
+        { "hold", "UPDATE hold SET account_id = 840;" },
+        { "hold", "UPDATE hold SET to_account_id = 840;" },
+        { "hold", "UPDATE hold SET currency = 'EUR';" },
+        { "hold", "UPDATE hold SET amount = amount + 1;" },
+        { "hold", "UPDATE hold SET expires_at = expires_at + interval '1 day';" },
+        { "hold", "UPDATE hold SET reference = 'changed';" },
+        { "hold", "UPDATE hold SET metadata = '{}';" },
+        { "hold", "UPDATE hold SET created_at = now() WHERE hold_id = -1;" },
+        { "hold", "UPDATE hold SET captured_amount = 0.5, amount = 2;" },
         { "ledger_block", "UPDATE ledger_block SET hash = sha256('');" },
         { "ledger_block", "DELETE FROM ledger_block;" },
         { "ledger_block", "TRUNCATE ledger_block;" },
@@ -137,6 +160,9 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
     [InlineData("account", "account_id bigint", "DELETE FROM parent;", "DELETE", "an account is never removed")]
     [InlineData("account", "account_id bigint", "UPDATE parent SET account_id = 5000;", "UPDATE", "an account keeps its id, kind, currency and time of opening")]
     [InlineData("account", "kind text", "UPDATE parent SET kind = 'settlement';", "UPDATE", "an account keeps its id, kind, currency and time of opening")]
+    [InlineData("hold", "hold_id bigint", "DELETE FROM parent;", "DELETE", "a hold is never removed")]
+    [InlineData("hold", "amount numeric(19,4)", "UPDATE parent SET amount = 99;", "UPDATE", "of a hold only its status and its captured amount change")]
+    [InlineData("hold", "expires_at timestamptz", "UPDATE parent SET expires_at = now();", "UPDATE", "of a hold only its status and its captured amount change")]
     [InlineData("currency", "code text", "DELETE FROM parent;", "DELETE", "amounts already written depend on a currency's code and digits")]
     [InlineData("currency", "minor_unit smallint", "UPDATE parent SET minor_unit = 3;", "UPDATE", "amounts already written depend on a currency's code and digits")]
     [InlineData("ledger_head", "last_block_id bigint", "DELETE FROM parent;", "DELETE", "a book always has its head")]
@@ -248,6 +274,93 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         "account_log_request_hash_is_a_sha256",
         InsertEventSql + "VALUES (1000, 'opened', @account, NULL, NULL, 'active', 0, 0, 0, 0, 'me', 'key', '', NULL, now());")]
     [InlineData(
+        "hold_captures_stay_within_its_amount",
+        "UPDATE hold SET status = 'captured', captured_amount = amount + 0.01;")]
+    [InlineData(
+        "hold_captures_stay_within_its_amount",
+        "UPDATE hold SET captured_amount = -0.01;")]
+    [InlineData(
+        "hold_status_is_known",
+        "UPDATE hold SET status = 'gone';")]
+    [InlineData(
+        "hold_has_something_left_while_pending",
+        "UPDATE hold SET captured_amount = amount;")]
+    [InlineData(
+        "hold_has_a_capture_when_captured",
+        "UPDATE hold SET status = 'captured';")]
+    [InlineData(
+        "hold_pk",
+        InsertHoldSql + "SELECT hold_id, @account, NULL, 'USD', 1, 0, 'pending', now() + interval '1 day', NULL, NULL, now() FROM hold;")]
+    [InlineData(
+        "hold_account_exists_in_that_currency",
+        InsertHoldSql + "VALUES (1000, @account, NULL, 'EUR', 1, 0, 'pending', now() + interval '1 day', NULL, NULL, now());")]
+    [InlineData(
+        "hold_to_account_exists_in_that_currency",
+        InsertHoldSql + "VALUES (1000, @account, 978, 'USD', 1, 0, 'pending', now() + interval '1 day', NULL, NULL, now());")]
+    [InlineData(
+        "hold_id_is_positive",
+        InsertHoldSql + "VALUES (0, @account, NULL, 'USD', 1, 0, 'pending', now() + interval '1 day', NULL, NULL, now());")]
+    [InlineData(
+        "hold_accounts_differ",
+        InsertHoldSql + "VALUES (1000, @account, @account, 'USD', 1, 0, 'pending', now() + interval '1 day', NULL, NULL, now());")]
+    [InlineData(
+        "hold_amount_is_above_zero",
+        InsertHoldSql + "VALUES (1000, @account, NULL, 'USD', 0, 0, 'released', now() + interval '1 day', NULL, NULL, now());")]
+    [InlineData(
+        "hold_expires_after_it_was_placed",
+        InsertHoldSql + "VALUES (1000, @account, NULL, 'USD', 1, 0, 'pending', now(), NULL, NULL, now());")]
+    [InlineData(
+        "hold_reference_has_at_most_140_characters",
+        InsertHoldSql + "VALUES (1000, @account, NULL, 'USD', 1, 0, 'pending', now() + interval '1 day', repeat('x', 141), NULL, now());")]
+    [InlineData(
+        "hold_metadata_is_an_object",
+        InsertHoldSql + "VALUES (1000, @account, NULL, 'USD', 1, 0, 'pending', now() + interval '1 day', NULL, '[]', now());")]
+    [InlineData(
+        "transaction_log_hold_exists",
+        InsertSpecialSql + "VALUES (1000, 'withdrawal', @account, 840, 1, 'USD', 0, 0, NULL, 1000, 'me', 'key', 0, NULL, now());")]
+    [InlineData(
+        "transaction_log_reversed_transaction_exists",
+        InsertSpecialSql + "VALUES (1000, 'reversal', @account, 840, 1, 'USD', 0, 0, 999, NULL, 'me', 'key', 0, NULL, now());")]
+    [InlineData(
+        "transaction_log_reversal_names_what_it_reverses",
+        InsertSpecialSql + "VALUES (1000, 'transfer', @account, 840, 1, 'USD', 0, 0, 1, NULL, 'me', 'key', 0, NULL, now());")]
+    [InlineData(
+        "transaction_log_reversal_is_later_than_what_it_reverses",
+        InsertSpecialSql + "VALUES (1000, 'reversal', @account, 840, 1, 'USD', 0, 0, 1000, NULL, 'me', 'key', 0, NULL, now());")]
+    [InlineData(
+        "transaction_log_reversal_captures_no_hold",
+        InsertSpecialSql + "SELECT 1000, 'reversal', @account, 840, 1, 'USD', 0, 0, 1, hold_id, 'me', 'key', 0, NULL, now() FROM hold;")]
+    [InlineData(
+        "transaction_log_part_is_not_negative",
+        InsertSpecialSql + "VALUES (1000, 'withdrawal', @account, 840, 1, 'USD', 0, 0, NULL, NULL, 'me', 'key', -1, sha256(''), now());")]
+    [InlineData(
+        "transaction_log_part_of_a_batch_has_its_hash",
+        InsertSpecialSql + "VALUES (1000, 'withdrawal', @account, 840, 1, 'USD', 0, 0, NULL, NULL, 'me', 'key', 1, NULL, now());")]
+    [InlineData(
+        "transaction_log_request_hash_is_a_sha256",
+        InsertSpecialSql + "VALUES (1000, 'withdrawal', @account, 840, 1, 'USD', 0, 0, NULL, NULL, 'me', 'key', 0, '', now());")]
+    [InlineData(
+        "account_log_hold_exists",
+        InsertEventSql + "VALUES (1000, 'hold_released', @account, 999, 1, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_amount_is_above_zero",
+        InsertEventSql + "VALUES (1000, 'hold_released', @account, 1, 0, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_placing_says_when_the_hold_expires",
+        InsertEventSql + "VALUES (1000, 'hold_placed', @account, 1000, 1, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_placing_names_the_hold_by_its_own_id",
+        InsertEventSql + "VALUES (1000, 'hold_placed', @account, 999, 1, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_only_an_expiry_has_no_request",
+        InsertEventSql + "VALUES (1000, 'hold_released', @account, 1, 1, 'active', 0, 0, 0, 0, 'me', 'key', NULL, NULL, now());")]
+    [InlineData(
+        "account_log_only_an_expiry_has_no_request",
+        InsertEventSql + "VALUES (1000, 'hold_expired', @account, 1, 1, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), NULL, now());")]
+    [InlineData(
+        "account_log_reason_has_at_most_500_characters",
+        InsertEventSql + "VALUES (1000, 'frozen', @account, NULL, NULL, 'active', 0, 0, 0, 0, 'me', 'key', sha256(''), repeat('x', 501), now());")]
+    [InlineData(
         "ledger_head_pk",
         InsertHeadSql + "VALUES (true, 0, 0, 0, 999, now(), sha256(''));")]
     [InlineData(
@@ -286,6 +399,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
                     , (SELECT string_agg(log::text, ' ' ORDER BY account_event_id) FROM account_log AS log)
                     , (SELECT string_agg(block::text, ' ' ORDER BY block_id) FROM ledger_block AS block)
                     , (SELECT string_agg(account::text, ' ' ORDER BY account_id) FROM account)
+                    , (SELECT string_agg(hold::text, ' ' ORDER BY hold_id) FROM hold)
                     , (SELECT string_agg(head::text, ' ') FROM ledger_head AS head)
                     , (SELECT string_agg(currency::text, ' ' ORDER BY code) FROM currency));
         """);

@@ -11,7 +11,7 @@ public sealed partial class ExamplesTests(ExamplesTests.SmallBook book, TestData
 {
     private static readonly string Folder = Path.Combine(Repository.Folder, "sql", "examples");
 
-    /// <summary>Three days in a book of five accounts. The requests are sent one by one, so their ids are the same in each run.</summary>
+    /// <summary>Three days in a book of six accounts. The requests are sent one by one, so their ids are the same in each run.</summary>
     public sealed class SmallBook(TestDatabase database) : IAsyncLifetime
     {
         private readonly GuardedBank bank = new(database);
@@ -19,7 +19,7 @@ public sealed partial class ExamplesTests(ExamplesTests.SmallBook book, TestData
 
         public string Schema => bank.App.Book.Schema;
 
-        /// <summary>What the examples ask for: an account, a payment, and the day.</summary>
+        /// <summary>What the examples ask for: an account, a payment, the day, a hold, and a payment that was reversed.</summary>
         public Dictionary<string, string> Variables { get; } = [];
 
         public async ValueTask InitializeAsync()
@@ -45,6 +45,31 @@ public sealed partial class ExamplesTests(ExamplesTests.SmallBook book, TestData
             await SendAsync("legal", "freeze_account", new { account_id = shop, reason = "Court order 7/26" });
             await SendAsync("payroll", "deposit", new { account_id = ada, amount = "1.00", reference = "Bonus" });
             (Variables["account_id"], Variables["transaction_id"]) = ($"{shop}", $"{payment.Id("transaction_id")}");
+            await BookRoomAsync(grace);
+            await PayTwiceAsync(ada, stranger);
+        }
+
+        /// <summary>A hotel holds the price of a room, takes it in two parts, and releases the rest.</summary>
+        private async Task BookRoomAsync(long guest)
+        {
+            var hotel = await OpenAsync("Hotel Bellevue", "EUR", "0");
+            var hold = (await SendAsync("hotel-app", "place_hold", new { account_id = guest, amount = "60.00", to_account_id = hotel, reference = "Booking 8" })).Id("hold_id");
+            await SendAsync("hotel-app", "capture_hold", new { hold_id = hold, amount = "20.00", final = false });
+            await SendAsync("hotel-app", "place_hold", new { account_id = guest, amount = "5.00", to_account_id = hotel, reference = "Minibar" });
+            await SendAsync("hotel-app", "capture_hold", new { hold_id = hold, amount = "25.50" });
+            Variables["hold_id"] = $"{hold}";
+        }
+
+        /// <summary>A payment that was sent twice goes back whole, another one in two parts.</summary>
+        private async Task PayTwiceAsync(long payer, long payee)
+        {
+            await SendAsync("shop-app", "transaction", new { from_account_id = payer, to_account_id = payee, amount = "30.00", reference = "Order 12" });
+            var again = await SendAsync("shop-app", "transaction", new { from_account_id = payer, to_account_id = payee, amount = "30.00", reference = "Order 12" });
+            var dear = await SendAsync("shop-app", "transaction", new { from_account_id = payer, to_account_id = payee, amount = "45.00", reference = "Order 13" });
+            await SendAsync("back-office", "reverse_transaction", new { transaction_id = again.Id("transaction_id"), reference = "Order 12 was paid twice" });
+            await SendAsync("shop-app", "reverse_transaction", new { transaction_id = dear.Id("transaction_id"), amount = "10.00", reference = "Discount forgotten" });
+            await SendAsync("shop-app", "reverse_transaction", new { transaction_id = dear.Id("transaction_id"), amount = "5.00", reference = "Cover damaged" });
+            (Variables["since"], Variables["reversed_id"]) = (Variables["from"], $"{dear.Id("transaction_id")}");
         }
 
         public ValueTask DisposeAsync() => bank.DisposeAsync();
@@ -55,7 +80,7 @@ public sealed partial class ExamplesTests(ExamplesTests.SmallBook book, TestData
 
         private async Task<Reply> SendAsync(string caller, string call, object body)
         {
-            var token = bank.TokenOf(caller, "accounts:write accounts:manage transactions:write");
+            var token = bank.TokenOf(caller, "accounts:write accounts:manage transactions:write transactions:reverse holds:write");
             var reply = await bank.App.SendAsync(new(HttpMethod.Post, $"/api/{call}")
             {
                 Headers = { { "Authorization", $"Bearer {token}" }, { "Idempotency-Key", $"{caller}-{++requests}" } },

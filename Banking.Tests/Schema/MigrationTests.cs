@@ -24,6 +24,31 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
             await App.OpenAsync("1000", "JPY");
             await App.PostAsync("/api/change_account", new { account_id = one, owner_name = "Somebody", reason = "Married" });
             await App.PostAsync("/api/freeze_account", new { account_id = other, reason = "Court order" });
+            await UseHoldsAndReversalsAsync();
+        }
+
+        /// <summary>Accounts 1003 and 1004: a hold in each state, transfers of 10 and 20 with reversals, and a batch.</summary>
+        private async Task UseHoldsAndReversalsAsync()
+        {
+            var (payer, shop) = (await App.OpenAsync("500"), await App.OpenAsync());
+            await App.PostAsync("/api/place_hold", new { account_id = payer, amount = "11", to_account_id = shop, reference = "pending" });
+            var captured = await HoldAsync("12", "captured");
+            await App.CaptureAsync(captured, "5", final: false);
+            await App.CaptureAsync(captured, "6");
+            await App.CaptureAsync(await HoldAsync("13", "all"));
+            var released = await HoldAsync("14", "released");
+            await App.CaptureAsync(released, "3", final: false);
+            await App.ReleaseAsync(released);
+            var due = await App.Book.ScalarAsync<DateTime>("SELECT clock_timestamp() + interval '1 s';");
+            var expired = await App.HoldAsync(payer, "15", expiresAt: due);
+            await Wait.UntilAsync(async () => (await App.OneHoldAsync(expired))["status"] == "expired");
+
+            await App.ReverseAsync((await App.TransferAsync(payer, shop, "10")).Id("transaction_id"), "4");
+            await App.ReverseAsync((await App.TransferAsync(payer, shop, "20")).Id("transaction_id"));
+            await App.BatchAsync("atomic", [new { type = "transfer", from_account_id = payer, to_account_id = shop, amount = "1" }, new { type = "deposit", account_id = payer, amount = "1" }]);
+
+            async Task<long> HoldAsync(string amount, string reference) =>
+                (await App.PostAsync("/api/place_hold", new { account_id = payer, amount, to_account_id = shop, reference })).Id("hold_id");
         }
 
         public ValueTask DisposeAsync() => App.DisposeAsync();
@@ -86,7 +111,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
             SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace;
             """);
 
-        tables.Should().BeEquivalentTo("account", "account_log", "currency", "ledger_block", "ledger_head", "schema_version", "transaction_log");
+        tables.Should().BeEquivalentTo("account", "account_log", "currency", "hold", "ledger_block", "ledger_head", "schema_version", "transaction_log");
         strays.Should().BeEmpty();
     }
 
@@ -130,6 +155,15 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
 
         """;
 
+    // Adds a row to the log, as an insider could: type, payer, payee, amount, reversed transaction, hold, reference, time.
+    private static string Forge(string row) => $"""
+        INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after,
+                                     reverses_transaction_id, hold_id, client_id, idempotency_key, reference, created_at)
+        SELECT 1000000, forged.type, from_id, to_id, amount, 'USD', 0, 0, reverses_id::bigint, hold_id, 'me', 'forged', reference, created_at
+          FROM ({row}) AS forged (type, from_id, to_id, amount, reverses_id, hold_id, reference, created_at);
+
+        """;
+
     public static TheoryData<string, string> Faults => new()
     {
         { "account_event_ids_have_no_gaps.sql", "DELETE FROM account_log WHERE account_event_id = 1;" },
@@ -158,7 +192,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         { "accounts_equal_the_account_log.sql", "UPDATE account SET status = 'active' WHERE account_id = 1001;" },
         { "accounts_equal_the_account_log.sql", "UPDATE account SET held = 1 WHERE account_id = 1000;" },
         { "accounts_equal_the_account_log.sql", "UPDATE account SET created_at = created_at - interval '1 microsecond' WHERE account_id = 1000;" },
-        { "accounts_equal_the_account_log.sql", "INSERT INTO account (account_id, owner_name, currency, created_at) VALUES (1003, 'Nobody', 'USD', now());" },
+        { "accounts_equal_the_account_log.sql", "INSERT INTO account (account_id, owner_name, currency, created_at) VALUES (1005, 'Nobody', 'USD', now());" },
         { "accounts_equal_the_account_log.sql", "UPDATE ledger_head SET last_account_id = last_account_id - 1;" },
         { "accounts_equal_the_account_log.sql", "DELETE FROM ledger_head;" },
         { "accounts_equal_the_account_log.sql", "DELETE FROM account_log WHERE account_id = 1002;" },
@@ -190,11 +224,16 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         },
         { "block_chain_is_intact.sql", "UPDATE transaction_log SET type = 'withdrawal' WHERE transaction_id = 2;" },
         { "block_chain_is_intact.sql", "UPDATE transaction_log SET hold_id = 1 WHERE transaction_id = 2;" },
-        { "block_chain_is_intact.sql", "UPDATE transaction_log SET part = 1 WHERE transaction_id = 2;" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET part = part + 2 WHERE part > 0;" },
         { "block_chain_is_intact.sql", "UPDATE transaction_log SET type = 'reversal', reverses_transaction_id = 1 WHERE transaction_id = 2;" },
         { "block_chain_is_intact.sql", "UPDATE account_log SET type = 'changed' WHERE account_event_id = 1;" },
         { "block_chain_is_intact.sql", "UPDATE account_log SET account_id = 1001 WHERE account_event_id = 1;" },
-        { "block_chain_is_intact.sql", "UPDATE account_log SET type = 'hold_placed', hold_id = 1, amount = 1 WHERE account_event_id = 1;" },
+        { "block_chain_is_intact.sql", "UPDATE account_log SET hold_id = hold_id + 1 WHERE type = 'hold_released';" },
+        { "block_chain_is_intact.sql", "UPDATE account_log SET amount = amount + 1 WHERE type = 'hold_expired';" },
+        { "block_chain_is_intact.sql", "UPDATE account_log SET hold_to_account_id = 1000 WHERE type = 'hold_placed';" },
+        { "block_chain_is_intact.sql", "UPDATE account_log SET hold_expires_at = hold_expires_at + interval '1 day' WHERE type = 'hold_placed';" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET request_hash = sha256('x') WHERE type = 'reversal';" },
+        { "block_chain_is_intact.sql", "UPDATE transaction_log SET reverses_transaction_id = 1 WHERE type = 'reversal';" },
         { "block_chain_is_intact.sql", "UPDATE account_log SET status_after = 'frozen' WHERE account_event_id = 1;" },
         { "block_chain_is_intact.sql", "UPDATE account_log SET overdraft_limit_after = overdraft_limit_after + 1 WHERE account_event_id = 1;" },
         { "block_chain_is_intact.sql", "UPDATE account_log SET held_after = held_after + 1 WHERE account_event_id = 1;" },
@@ -243,6 +282,19 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         { "protection_is_armed.sql", "ALTER TABLE account DISABLE TRIGGER account_is_never_truncated;" },
         { "protection_is_armed.sql", "ALTER TABLE transaction_log ENABLE TRIGGER transaction_log_statement_is_append_only; -- not as a replica" },
         { "protection_is_armed.sql", "ALTER TABLE ledger_block ENABLE REPLICA TRIGGER ledger_block_row_is_append_only;" },
+        { "protection_is_armed.sql", "DROP TRIGGER hold_row_keeps_its_identity ON hold;" },
+        { "protection_is_armed.sql", "ALTER TABLE hold DISABLE TRIGGER hold_row_is_never_removed;" },
+        { "protection_is_armed.sql", "CREATE RULE silence AS ON UPDATE TO hold DO INSTEAD NOTHING;" },
+        {
+            "protection_is_armed.sql", // a trigger that forgets whom a hold pays
+            """
+            DROP TRIGGER hold_row_keeps_its_identity ON hold;
+            CREATE TRIGGER hold_row_keeps_its_identity
+                BEFORE UPDATE OF hold_id, account_id, currency, amount, expires_at, reference, metadata, created_at ON hold
+                FOR EACH ROW EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
+            ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_row_keeps_its_identity;
+            """
+        },
         { "protection_is_armed.sql", "DROP TRIGGER currency_row_keeps_its_identity ON currency;" },
         {
             "protection_is_armed.sql",
@@ -305,6 +357,120 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         },
         { "books_sum_to_zero.sql", "UPDATE account SET balance = balance + 0.0001 WHERE account_id = 1001;" },
         { "books_sum_to_zero.sql", "UPDATE account SET balance = balance + CASE currency WHEN 'USD' THEN 1 ELSE -1 END WHERE account_id IN (1001, 1002);" },
+        { "held_equals_the_pending_holds.sql", "UPDATE account SET held = held + 1 WHERE account_id = 1003;" },
+        { "held_equals_the_pending_holds.sql", "UPDATE account SET held = 0 WHERE account_id = 1003;" },
+        { "held_equals_the_pending_holds.sql", "UPDATE account SET held = 1 WHERE account_id = 1004; -- no hold names this one" },
+        { "held_equals_the_pending_holds.sql", "DELETE FROM hold WHERE reference = 'pending';" },
+        { "held_equals_the_pending_holds.sql", "UPDATE hold SET captured_amount = 1 WHERE reference = 'pending';" },
+        { "held_equals_the_pending_holds.sql", "UPDATE hold SET status = 'released' WHERE reference = 'pending';" },
+        { "held_equals_the_pending_holds.sql", "UPDATE hold SET status = 'pending' WHERE reference = 'released';" },
+        { "accounts_equal_the_account_log.sql", "UPDATE account SET held = held + 1 WHERE account_id = 1003;" },
+        {
+            "accounts_equal_the_account_log.sql", // a capture that nothing held
+            Forge("SELECT 'withdrawal', 1003, 840, 1, NULL, hold_id, NULL, now() FROM hold WHERE reference = 'pending'")
+        },
+        { "holds_equal_the_logs.sql", "DELETE FROM hold WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "DELETE FROM hold WHERE reference = 'released';" },
+        { "holds_equal_the_logs.sql", "DELETE FROM account_log WHERE type = 'hold_placed' AND amount = 11;" },
+        { "holds_equal_the_logs.sql", "DELETE FROM account_log WHERE type = 'hold_released';" },
+        { "holds_equal_the_logs.sql", "DELETE FROM transaction_log WHERE hold_id IS NOT NULL AND amount = 5;" },
+        {
+            "holds_equal_the_logs.sql", // a hold that nobody asked for
+            """
+            INSERT INTO hold (hold_id, account_id, currency, amount, expires_at, created_at)
+            SELECT max(hold_id) + 1000, 1003, 'USD', 1, now() + interval '1 day', now() FROM hold;
+            """
+        },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET captured_amount = captured_amount + 1 WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET captured_amount = captured_amount + 0.0001 WHERE reference = 'captured';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET amount = amount + 1 WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET account_id = 1000 WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET to_account_id = 1000 WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET to_account_id = NULL WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET to_account_id = 1004 WHERE status = 'expired';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET currency = 'JPY' WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET expires_at = expires_at + interval '1 day' WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET created_at = created_at - interval '1 day' WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET reference = 'another' WHERE reference = 'captured';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET metadata = '{}' WHERE reference = 'captured';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'released' WHERE reference = 'pending';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'pending' WHERE reference = 'released';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'captured' WHERE reference = 'released';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'released' WHERE reference = 'captured';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'released' WHERE reference = 'all';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'expired' WHERE reference = 'released';" },
+        { "holds_equal_the_logs.sql", "UPDATE hold SET status = 'released' WHERE status = 'expired';" },
+        { "holds_equal_the_logs.sql", "UPDATE account_log SET amount = amount - 1 WHERE type = 'hold_expired';" },
+        { "holds_equal_the_logs.sql", "UPDATE account_log SET account_id = 1000 WHERE type = 'hold_released';" },
+        { "holds_equal_the_logs.sql", "UPDATE account_log SET created_at = created_at - interval '1 minute' WHERE type = 'hold_expired'; -- before its time" },
+        { "holds_equal_the_logs.sql", "UPDATE account_log SET created_at = created_at + interval '8 days' WHERE type = 'hold_released'; -- after the hold's time" },
+        {
+            "holds_equal_the_logs.sql", // released a second time
+            """
+            INSERT INTO account_log (account_event_id, type, account_id, hold_id, amount, status_after, overdraft_limit_after, held_after, balance_after, after_transaction_id, client_id, idempotency_key, request_hash, created_at)
+            SELECT 1000000, type, account_id, hold_id, amount, status_after, overdraft_limit_after, held_after, balance_after, after_transaction_id, client_id, 'another', request_hash, created_at
+              FROM account_log
+             WHERE type = 'hold_released'
+               AND amount = 11;
+            """
+        },
+        {
+            "holds_equal_the_logs.sql", // a forged capture
+            Forge("SELECT 'transfer', 1003, 1004, 1, NULL, hold_id, reference, created_at FROM hold WHERE reference = 'pending'")
+        },
+        {
+            "holds_equal_the_logs.sql", // ... that the hold counts, but to somebody else
+            Forge("SELECT 'transfer', 1003, 1000, 1, NULL, hold_id, reference, created_at FROM hold WHERE reference = 'pending'")
+            + "UPDATE hold SET captured_amount = 1 WHERE reference = 'pending';"
+        },
+        {
+            "holds_equal_the_logs.sql", // ... out of somebody else's account
+            Forge("SELECT 'transfer', 1000, 1004, 1, NULL, hold_id, reference, created_at FROM hold WHERE reference = 'pending'")
+            + "UPDATE hold SET captured_amount = 1 WHERE reference = 'pending';"
+        },
+        {
+            "holds_equal_the_logs.sql", // ... paid out where the hold pays an account
+            Forge("SELECT 'withdrawal', 1003, 840, 1, NULL, hold_id, reference, created_at FROM hold WHERE reference = 'pending'")
+            + "UPDATE hold SET captured_amount = 1 WHERE reference = 'pending';"
+        },
+        {
+            "holds_equal_the_logs.sql", // ... after the hold's time
+            Forge("SELECT 'transfer', 1003, 1004, 1, NULL, hold_id, reference, expires_at FROM hold WHERE reference = 'pending'")
+            + "UPDATE hold SET captured_amount = 1 WHERE reference = 'pending';"
+        },
+        {
+            "holds_equal_the_logs.sql", // ... of a hold that was released
+            Forge("SELECT 'transfer', 1003, 1004, 1, NULL, hold_id, reference, created_at FROM hold WHERE reference = 'released'")
+            + "UPDATE hold SET captured_amount = captured_amount + 1 WHERE reference = 'released';"
+        },
+        {
+            "reversals_stay_within_their_originals.sql", // one cent too much
+            Forge("SELECT 'reversal', to_account_id, from_account_id, 6.01, transaction_id, NULL::bigint, NULL, created_at FROM transaction_log WHERE type = 'transfer' AND amount = 10")
+        },
+        {
+            "reversals_stay_within_their_originals.sql", // in the direction of the original
+            Forge("SELECT 'reversal', from_account_id, to_account_id, 1, transaction_id, NULL::bigint, NULL, created_at FROM transaction_log WHERE type = 'transfer' AND amount = 10")
+        },
+        {
+            "reversals_stay_within_their_originals.sql", // to somebody else
+            Forge("SELECT 'reversal', to_account_id, 1000, 1, transaction_id, NULL::bigint, NULL, created_at FROM transaction_log WHERE type = 'transfer' AND amount = 10")
+        },
+        {
+            "reversals_stay_within_their_originals.sql", // of a reversal
+            Forge("SELECT 'reversal', to_account_id, from_account_id, 1, transaction_id, NULL::bigint, NULL, created_at FROM transaction_log WHERE type = 'reversal' AND amount = 4")
+        },
+        {
+            "reversals_stay_within_their_originals.sql", // of nothing
+            "ALTER TABLE transaction_log DROP CONSTRAINT transaction_log_reversal_names_what_it_reverses;"
+            + Forge("VALUES ('reversal', 1003, 1000, 1, NULL, NULL::bigint, NULL, now())")
+        },
+        {
+            "reversals_stay_within_their_originals.sql", // under another name
+            "ALTER TABLE transaction_log DROP CONSTRAINT transaction_log_reversal_names_what_it_reverses;"
+            + "UPDATE transaction_log SET type = 'transfer' WHERE type = 'reversal' AND amount = 4;"
+        },
+        { "reversals_stay_within_their_originals.sql", "DELETE FROM transaction_log WHERE type = 'transfer' AND amount = 10;" },
+        { "reversals_stay_within_their_originals.sql", "UPDATE transaction_log SET amount = 3.99 WHERE type = 'transfer' AND amount = 10;" },
         { "running_balances_are_continuous.sql", "UPDATE transaction_log SET amount = amount + 1 WHERE transaction_id = 2;" },
         { "running_balances_are_continuous.sql", "UPDATE transaction_log SET to_balance_after = to_balance_after + 1 WHERE transaction_id = 2;" },
         { "running_balances_are_continuous.sql", "UPDATE transaction_log SET from_balance_after = from_balance_after + 1 WHERE transaction_id = 1;" },
@@ -331,7 +497,7 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
         // The triggers would refuse a fault in the data. A fault in the triggers themselves is made while the others are armed.
         if (check != "protection_is_armed.sql")
         {
-            foreach (var table in new[] { "account", "transaction_log", "account_log", "ledger_block", "ledger_head" })
+            foreach (var table in new[] { "account", "hold", "transaction_log", "account_log", "ledger_block", "ledger_head" })
             {
                 await session.ExecuteAsync($"ALTER TABLE {table} DISABLE TRIGGER ALL;");
             }

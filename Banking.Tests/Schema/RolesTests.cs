@@ -72,11 +72,19 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
             ("freeze_account", new { account_id = other, reason = "Court order" }),
             ("unfreeze_account", new { account_id = other, reason = "Court order lifted" }),
             ("close_account", new { account_id = await bank.OpenAsync(), reason = "Never used" }),
+            ("release_hold", new { hold_id = await bank.HoldAsync(one, "1"), reason = "Cancelled" }),
+            ("batch", new { mode = "independent", postings = new[] { new { type = "deposit", account_id = one, amount = "1" } } }),
         })
         {
             (await bank.PostAsync($"/api/{call}", body)).Status.Should().Be(HttpStatusCode.OK, call);
         }
 
+        var (hold, due) = (await bank.HoldAsync(one, "2", other), await bank.Book.ScalarAsync<DateTime>("SELECT clock_timestamp() + interval '1 s';"));
+        (await bank.CaptureAsync(hold, "1", final: false)).ShouldBeCreated();
+        (await bank.ReverseAsync((await bank.CaptureAsync(hold)).Id("transaction_id"))).ShouldBeCreated();
+        var expired = await bank.HoldAsync(one, "1", expiresAt: due);
+        await Wait.UntilAsync(async () => (await bank.OneHoldAsync(expired))["status"] == "expired");
+        (await bank.GetAsync($"/api/list_holds?account_id={one}")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/list_accounts")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync($"/api/account_events?account_id={other}")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/get_one_transaction?transaction_id=1")).Status.Should().Be(HttpStatusCode.OK);
@@ -126,18 +134,27 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
         }
     }
 
-    [Fact]
-    public async Task The_role_may_change_only_the_account_columns_that_the_calls_change()
+    [Theory]
+    [InlineData("account", "owner_name status balance held overdraft_limit")]
+    [InlineData("hold", "captured_amount status")]
+    [InlineData("ledger_head", "last_block_id last_transaction_id last_account_event_id last_account_id last_created_at last_hash")]
+    [InlineData("transaction_log", null)]
+    [InlineData("account_log", null)]
+    [InlineData("ledger_block", null)]
+    [InlineData("currency", null)]
+    public async Task The_role_may_change_only_the_columns_that_the_calls_change(string table, string? columns)
     {
-        var changeable = await book.Owner.Book.ScalarAsync<string>("""
+        var changeable = await book.Owner.Book.ScalarAsync<string>(
+            """
             SELECT string_agg(attname, ' ' ORDER BY attnum)
               FROM pg_attribute
-             WHERE attrelid = to_regclass('account')
+             WHERE attrelid = to_regclass(@table)
                AND attnum > 0
                AND has_column_privilege('banking_service', attrelid, attnum, 'UPDATE');
-            """);
+            """,
+            new { table });
 
-        changeable.Should().Be("owner_name status balance held overdraft_limit");
+        changeable.Should().Be(columns);
     }
 
     [Theory]
@@ -157,6 +174,14 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     [InlineData("UPDATE account SET reference = 'mine';")]
     [InlineData("UPDATE account SET metadata = '{}';")]
     [InlineData("UPDATE account SET created_at = now();")]
+    [InlineData("DELETE FROM hold;")]
+    [InlineData("TRUNCATE hold CASCADE;")]
+    [InlineData("UPDATE hold SET amount = 100;")]
+    [InlineData("UPDATE hold SET account_id = 1001;")]
+    [InlineData("UPDATE hold SET to_account_id = 1001;")]
+    [InlineData("UPDATE hold SET expires_at = now();")]
+    [InlineData("UPDATE hold SET reference = 'mine';")]
+    [InlineData("ALTER TABLE hold DISABLE TRIGGER ALL;")]
     [InlineData("UPDATE ledger_head SET only_row = true;")]
     [InlineData("UPDATE currency SET minor_unit = 4;")]
     [InlineData("INSERT INTO currency VALUES ('AAA', 1, 2, 'None');")]

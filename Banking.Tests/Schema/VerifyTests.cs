@@ -9,12 +9,14 @@ public sealed class VerifyTests(TestDatabase database)
 {
     private const string Checks =
         "account_event_ids_have_no_gaps accounts_equal_the_account_log balances_equal_the_log balances_stay_within_their_limits "
-        + "block_chain_is_intact books_sum_to_zero protection_is_armed running_balances_are_continuous "
+        + "block_chain_is_intact books_sum_to_zero held_equals_the_pending_holds holds_equal_the_logs protection_is_armed "
+        + "reversals_stay_within_their_originals running_balances_are_continuous "
         + "settlement_accounts_stand_for_their_currencies transaction_ids_have_no_gaps";
 
     // An owner who knows the checks arms the triggers again.
     private const string DisarmSql = """
         ALTER TABLE account DISABLE TRIGGER USER;
+        ALTER TABLE hold DISABLE TRIGGER USER;
         ALTER TABLE transaction_log DISABLE TRIGGER USER;
         ALTER TABLE account_log DISABLE TRIGGER USER;
         ALTER TABLE ledger_block DISABLE TRIGGER USER;
@@ -70,6 +72,31 @@ public sealed class VerifyTests(TestDatabase database)
         + "UPDATE account_log SET overdraft_limit_after = 1000000 WHERE account_event_id = 1; UPDATE account SET overdraft_limit = 1000000 WHERE account_id = 1000;"
         + ChainAnewSql + RearmSql;
 
+    // A reversal of transaction 1, written as the service would write it: with its balances, its block and the head. It takes no owner.
+    private const string ReverseTooMuchSql = """
+        INSERT INTO transaction_log (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after,
+                                     reverses_transaction_id, client_id, idempotency_key, request_hash, created_at)
+        SELECT last_transaction_id + 1, 'reversal', payer.account_id, payee.account_id, 1, 'USD', payer.balance - 1, payee.balance + 1,
+               original.transaction_id, 'anonymous', 'forged', sha256('forged'), last_created_at
+          FROM ledger_head
+          JOIN transaction_log AS original ON original.transaction_id = 1
+          JOIN account AS payer ON payer.account_id = original.to_account_id
+          JOIN account AS payee ON payee.account_id = original.from_account_id;
+        UPDATE account SET balance = balance - 1 FROM transaction_log AS forged WHERE idempotency_key = 'forged' AND account_id = from_account_id;
+        UPDATE account SET balance = balance + 1 FROM transaction_log AS forged WHERE idempotency_key = 'forged' AND account_id = to_account_id;
+        INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
+        SELECT last_block_id + 1, last_transaction_id + 1, last_account_event_id, 1, last_hash,
+               ledger_block_hash(last_hash, last_block_id + 1, last_created_at, last_transaction_id, last_transaction_id + 1,
+                                 last_account_event_id, last_account_event_id), last_created_at
+          FROM ledger_head;
+        UPDATE ledger_head
+           SET last_block_id = block.block_id
+             , last_transaction_id = block.last_transaction_id
+             , last_hash = block.hash
+          FROM ledger_block AS block
+         WHERE block.block_id = last_block_id + 1;
+        """;
+
     // Undoes the last transaction completely: its row, its block, both balances, the head.
     private const string UndoSql = DisarmSql + """
         UPDATE account SET balance = balance + amount FROM transaction_log, ledger_head WHERE transaction_id = last_transaction_id AND account_id = from_account_id;
@@ -100,7 +127,7 @@ public sealed class VerifyTests(TestDatabase database)
         var run = await VerifyAsync(bank);
 
         run.ExitCode.Should().Be(0, run.Output);
-        run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(10).And.OnlyContain(line => line.StartsWith("ok "));
+        run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Should().HaveCount(13).And.OnlyContain(line => line.StartsWith("ok "));
         foreach (var check in Checks.Split(' '))
         {
             run.Output.Should().MatchRegex($@"ok +{check}: 0 rows, \d+\.\d s");
@@ -147,6 +174,35 @@ public sealed class VerifyTests(TestDatabase database)
         var lines = run.Output.Split('\n');
         lines.Where(line => line.StartsWith("FAIL")).Should().ContainSingle().Which.Should().StartWith($"FAIL  {check}: ");
         lines.Should().Contain(line => line.TrimStart().StartsWith(where));
+    }
+
+    [Theory]
+    [InlineData("SET session_replication_role = replica; DELETE FROM hold; RESET session_replication_role; UPDATE account SET held = 0;", "accounts_equal_the_account_log holds_equal_the_logs")]
+    [InlineData("UPDATE hold SET captured_amount = 5; UPDATE account SET held = 5 WHERE held > 0;", "accounts_equal_the_account_log holds_equal_the_logs")]
+    [InlineData("UPDATE account SET held = 0;", "accounts_equal_the_account_log held_equals_the_pending_holds")]
+    [InlineData("UPDATE hold SET expires_at = expires_at + interval '10 years';", "holds_equal_the_logs")]
+    public async Task A_hold_that_was_tampered_with_is_found_though_every_trigger_is_armed_again(string tampering, string checks)
+    {
+        await using var bank = await UsedAsync();
+        (await bank.PlaceHoldAsync(1000, "10", 1001)).ShouldBeCreated();
+
+        await bank.Book.ExecuteAsync(DisarmSql + tampering + RearmSql);
+
+        var run = await VerifyAsync(bank);
+        run.ExitCode.Should().Be(1);
+        FailedIn(run).Should().Equal(checks.Split(' '));
+    }
+
+    [Fact]
+    public async Task A_reversal_too_many_is_found_though_it_is_written_as_the_service_would_write_it()
+    {
+        await using var bank = await UsedAsync();
+        (await bank.DepositAsync(1000, "50")).ShouldBeCreated();
+        (await bank.ReverseAsync(1)).ShouldBeCreated();
+
+        await bank.Book.ExecuteAsync(ReverseTooMuchSql);
+
+        FailedIn(await VerifyAsync(bank)).Should().Equal("reversals_stay_within_their_originals");
     }
 
     [Fact]
@@ -230,6 +286,9 @@ public sealed class VerifyTests(TestDatabase database)
         (await bank.WithdrawAsync(other, "2")).ShouldBeCreated();
         return bank;
     }
+
+    private static IEnumerable<string> FailedIn(Run run) =>
+        run.Output.Split('\n').Where(line => line.StartsWith("FAIL")).Select(line => line.Split([' ', ':'], StringSplitOptions.RemoveEmptyEntries)[1]);
 
     private Task<Run> VerifyAsync(BankingApp bank, params string[] options) => RunAsync(bank.Book.Schema, options);
 
