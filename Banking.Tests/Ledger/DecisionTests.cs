@@ -222,7 +222,7 @@ public sealed class DecisionTests
                 memory.Accounts[Currencies[currency].SettlementAccountId].State.Balance.Should().Be(settlement.Balance);
             }
         },
-        iter: 2_000, threads: 1);
+        iter: 1_000, threads: 1);
 
     /// <summary>What an account may be left as, by the rules of the operations alone.</summary>
     private sealed record Ruled(string Status, decimal Balance, decimal Limit, string Owner, decimal Held = 0);
@@ -500,7 +500,7 @@ public sealed class DecisionTests
                 return null;
             }
         },
-        iter: 2_000, threads: 1);
+        iter: 1_000, threads: 1);
 
     // What is decided behind the mark goes past LockedBook.Decide, as the parts of one request do: refused parts leave behind what
     // they had done until then, and the roll-back of the whole takes that back too.
@@ -569,7 +569,7 @@ public sealed class DecisionTests
                 }
             }
         },
-        iter: 2_000, threads: 1);
+        iter: 1_000, threads: 1);
 
     [Fact]
     public void An_opening_whose_deposit_is_refused_opens_nothing()
