@@ -29,8 +29,9 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
         // Only these empty accounts are frozen and closed. Otherwise all accounts would soon refuse postings.
         var managed = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => bank.OpenAsync()));
         long[] accounts =
-            [await bank.OpenAsync("1000"), await bank.OpenAsync("1000", overdraftLimit: "50"), await bank.OpenAsync("9", "JPY"), await bank.OpenAsync("5"), managed[0]];
+            [await bank.OpenAsync("1000"), await bank.OpenAsync("1000", overdraftLimit: "50"), await bank.OpenAsync("9", "JPY"), await bank.OpenAsync("5"), managed[0], await bank.OpenAsync("1000")];
         ((int)(await bank.PostAsync("/api/freeze_account", new { account_id = accounts[3], reason = "Court order" })).Status).Should().Be(200);
+        var holds = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => bank.HoldAsync(accounts[0], "1", accounts[1])));
         var (answers, complaints) = (new ConcurrentDictionary<string, int>(), new ConcurrentQueue<string>());
 
         for (var phase = 0; phase < phases; phase++)
@@ -43,7 +44,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
                 new ParallelOptions { MaxDegreeOfParallelism = 8 },
                 async (number, _) =>
                 {
-                    var shot = new Fuzzer(schemas, operations, accounts, managed, Seed + number).Next(broken);
+                    var shot = new Fuzzer(schemas, operations, accounts, managed, holds, Seed + number).Next(broken);
                     var reply = await bank.SendAsync(shot.ToMessage());
                     if (Complaint(schemas, document, shot, reply) is { } complaint)
                     {

@@ -101,6 +101,7 @@ public sealed class ChaosTests
         {
             await enough.CancelAsync();
             await running;
+            await Wait.UntilAsync(async () => await book.ScalarAsync<long>("SELECT count(*) FROM hold WHERE status = 'pending' AND expires_at <= clock_timestamp();") == 0);
             var contradictions = await Clients.ContradictionsAsync(book);
             var checks = await book.FailedChecksAsync();
             var postings = await book.ScalarAsync<long>("SELECT count(*) FROM transaction_log;");

@@ -2,19 +2,24 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Text.Json;
+using Dapper;
 
 namespace Banking.Tests;
 
 /// <summary>
-/// Clients that open accounts, pay and withdraw. They repeat each request with its key until its answer is final. Afterwards all
-/// answers are compared with the book.
+/// Clients that open accounts, pay, withdraw, reverse, hold money and send batches. They repeat each request with its key until its
+/// answer is final. Afterwards all answers are compared with the book.
 /// </summary>
 internal sealed class RetryingClients(ServiceProcess service) : IDisposable
 {
     private readonly ConcurrentQueue<(Request Request, Reply Reply)> answered = [];
     private readonly ConcurrentQueue<string> wrong = [];
     private readonly SemaphoreSlim acknowledgements = new(0);
+    private readonly ConcurrentDictionary<string, int> outcomes = [];
     private long[] accounts = [];
+    private long[] transactions = [];
+    private long[] holds = [];
     private int sent;
     private int interrupted;
     private int unavailable;
@@ -22,14 +27,30 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
     private int acknowledged;
     private long longest;
 
-    private sealed record Request(string Type, string Path, object Body, string Key, long? From, long? To, decimal Amount);
+    /// <summary>A request, the postings that it asks for, and the event that it leaves if it is done.</summary>
+    private sealed record Request(string Call, object Body, string Key, Asked[] Postings, string? Event = null);
+
+    /// <summary>What a posting has to be. A null is not known to the client.</summary>
+    private sealed record Asked(string Type, long? From, long? To, decimal Amount, long? Reverses = null, long? HoldId = null)
+    {
+        public bool Fits(Row row) => row.Type == Type && row.Amount == Amount && row.FromAccountId == (From ?? row.FromAccountId)
+            && row.ToAccountId == (To ?? row.ToAccountId) && row.ReversesTransactionId == Reverses && row.HoldId == HoldId;
+    }
+
+    /// <summary>A posting, as the log or an answer has it.</summary>
+    private sealed record Row(
+        short Part, long TransactionId, string Type, long FromAccountId, long ToAccountId, decimal Amount, decimal FromBalanceAfter, decimal ToBalanceAfter,
+        long? ReversesTransactionId, long? HoldId);
+
+    private sealed record Event(string Type, long AccountId, long? HoldId);
 
     private int Acknowledged => Volatile.Read(ref acknowledged);
 
     public string Report => string.Create(
         CultureInfo.InvariantCulture,
         $"{sent} requests sent, {interrupted} interrupted, {unavailable} answered 503, {answered.Count} keys with a final answer, "
-        + $"{acknowledged} acknowledged ({replayed} of them by a replay), longest wait for one {TimeSpan.FromMilliseconds(longest).TotalSeconds:F1} s");
+        + $"{acknowledged} acknowledged ({replayed} of them by a replay), longest wait for one {TimeSpan.FromMilliseconds(longest).TotalSeconds:F1} s; "
+        + $"{string.Join(", ", outcomes.OrderBy(outcome => outcome.Key, StringComparer.Ordinal).Select(outcome => $"{outcome.Key} {outcome.Value}"))}");
 
     /// <summary>Opens the accounts that all clients use.</summary>
     public async Task OpenAsync(int number)
@@ -63,34 +84,79 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
     /// <summary>Where the book and the answers differ.</summary>
     public async Task<List<string>> ContradictionsAsync(BookInspector book)
     {
-        var postings = (await book.PostingsAsync()).ToLookup(posting => posting.IdempotencyKey);
-        var opened = (await book.OpenedAsync()).ToLookup(account => account.IdempotencyKey);
+        var (rows, events) = await LogsAsync(book);
         var contradictions = wrong.ToList();
         foreach (var (request, reply) in answered)
         {
-            var (rows, openings) = (postings[request.Key].ToList(), opened[request.Key].ToList());
-            var isTrue = reply.Status != HttpStatusCode.Created
-                ? rows.Count == 0 && openings.Count == 0
-                : request.Type == "opening"
-                    ? openings is [{ ClientId: "anonymous" } account] && account.AccountId == reply.Id("account_id")
-                        && rows is [{ Type: "deposit", FromAccountId: 840 } deposit] && deposit.ToAccountId == account.AccountId && deposit.Amount == request.Amount
-                    : openings.Count == 0 && rows is [var row] && row.Type == request.Type && row.Amount == request.Amount
-                        && row.FromAccountId == (request.From ?? 840) && row.ToAccountId == (request.To ?? 840)
-                        && row.TransactionId == reply.Id("transaction_id")
-                        && row.FromAccountId == reply.Id("from_account_id") && row.ToAccountId == reply.Id("to_account_id")
-                        && row.Amount == Amount(reply, "amount")
-                        && row.FromBalanceAfter == Amount(reply, "from_balance_after") && row.ToBalanceAfter == Amount(reply, "to_balance_after");
-            if (!isTrue)
+            var (made, left) = (rows[request.Key].Order(Comparer<Row>.Create((one, other) => one.Part - other.Part)).ToList(), events[request.Key].ToList());
+            if (!IsDone(reply) ? made.Count + left.Count > 0 : !IsTrue(request, reply, made, left))
             {
-                contradictions.Add($"{request.Key}: {reply.Status} {reply.Text} but in the log: {string.Join(", ", rows)} {string.Join(", ", openings)}");
+                contradictions.Add($"{request.Key}: {request.Call} {reply.Status} {reply.Text} but in the logs: {string.Join(", ", made)} {string.Join(", ", left)}");
             }
         }
 
-        var keys = answered.Where(answer => answer.Reply.Status == HttpStatusCode.Created).Select(answer => answer.Request.Key).ToHashSet();
-        contradictions.AddRange(postings.Where(posting => !keys.Contains(posting.Key)).Select(posting => $"{posting.Key} was never acknowledged but is in the log."));
-        contradictions.AddRange(opened.Where(account => !keys.Contains(account.Key)).Select(account => $"{account.Key} was never acknowledged but opened an account."));
+        var keys = answered.Where(answer => IsDone(answer.Reply)).Select(answer => answer.Request.Key).ToHashSet();
+        contradictions.AddRange(rows.Select(row => row.Key).Concat(events.Select(row => row.Key)).Where(key => !keys.Contains(key))
+            .Select(key => $"{key} was never acknowledged but is in the logs."));
         return contradictions;
     }
+
+    /// <summary>Whether the logs have exactly what the answer says, and the answer is what was asked for.</summary>
+    private static bool IsTrue(Request request, Reply reply, List<Row> made, List<Event> left)
+    {
+        var said = Said(request, reply);
+        return request.Call switch
+        {
+            "create_account" => left is [{ Type: "opened" } opened] && opened.AccountId == reply.Id("account_id")
+                && made is [var deposit] && deposit.TransactionId == reply.Id("transaction_id") && deposit.ToAccountId == opened.AccountId && request.Postings[0].Fits(deposit),
+            "place_hold" or "release_hold" => made.Count == 0 && left is [var change] && change == new Event(request.Event!, reply.Id("account_id"), reply.Id("hold_id")),
+            // A capture that is final releases what it leaves.
+            _ => (left.Count == 0 || (left is [{ Type: "hold_released" } release] && request.Event == release.Type && release.HoldId == request.Postings[0].HoldId))
+                && made.SequenceEqual(said) && said.TrueForAll(row => request.Postings[Math.Max(0, row.Part - 1)].Fits(row)),
+        };
+    }
+
+    /// <summary>The postings that an answer names.</summary>
+    private static List<Row> Said(Request request, Reply reply) => request.Call switch
+    {
+        "create_account" or "place_hold" or "release_hold" => [],
+        "batch" when reply.Status == HttpStatusCode.Created =>
+            [.. reply.Body.GetProperty("transactions").EnumerateArray().Select((row, i) => RowOf(row, i + 1))],
+        "batch" =>
+        [
+            .. reply.Body.GetProperty("results").EnumerateArray().Select((result, i) => (Row: result.GetProperty("transaction"), Part: i + 1))
+                .Where(result => result.Row.ValueKind == JsonValueKind.Object).Select(result => RowOf(result.Row, result.Part)),
+        ],
+        _ => [RowOf(reply.Body, part: 0)],
+    };
+
+    private static Row RowOf(JsonElement row, int part)
+    {
+        return new(
+            (short)part, Id("transaction_id")!.Value, row.GetProperty("type").GetString()!, Id("from_account_id")!.Value, Id("to_account_id")!.Value, Money("amount"),
+            Money("from_balance_after"), Money("to_balance_after"), Id("reverses_transaction_id"), Id("hold_id"));
+
+        long? Id(string member) => row.GetProperty(member) is { ValueKind: JsonValueKind.Number } id ? id.GetInt64() : null;
+        decimal Money(string member) => decimal.Parse(row.GetProperty(member).GetString()!, CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Both logs by the clients' keys. The service itself only lets holds expire.</summary>
+    private static async Task<(ILookup<string, Row> Rows, ILookup<string, Event> Events)> LogsAsync(BookInspector book)
+    {
+        const string KeySql = "CASE client_id WHEN 'anonymous' THEN idempotency_key ELSE client_id || ' ' || idempotency_key END AS key";
+        const string RowsSql = $"""
+            SELECT part, transaction_id, type, from_account_id, to_account_id, amount, from_balance_after, to_balance_after, reverses_transaction_id, hold_id
+                 , {KeySql}
+              FROM transaction_log;
+            """;
+        const string EventsSql = $"SELECT type, account_id, hold_id, {KeySql} FROM account_log WHERE type <> 'hold_expired';";
+        await using var session = await book.SessionAsync();
+        var rows = await session.QueryAsync<Row, string, (Row Row, string Key)>(RowsSql, (row, key) => (row, key), splitOn: "key");
+        var events = await session.QueryAsync<Event, string, (Event Event, string Key)>(EventsSql, (one, key) => (one, key), splitOn: "key");
+        return (rows.ToLookup(row => row.Key, row => row.Row), events.ToLookup(one => one.Key, one => one.Event));
+    }
+
+    private static bool IsDone(Reply reply) => reply.Status is HttpStatusCode.Created or HttpStatusCode.OK;
 
     public void Dispose() => acknowledgements.Dispose();
 
@@ -100,24 +166,25 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
         var reply = await FinalAsync(request);
         Interlocked.Exchange(ref longest, Math.Max(Volatile.Read(ref longest), (long)Stopwatch.GetElapsedTime(since).TotalMilliseconds));
         answered.Enqueue((request, reply));
-        if (reply.Status != HttpStatusCode.Created)
+        outcomes.AddOrUpdate($"{request.Call} {(IsDone(reply) ? "done" : reply.Code)}", 1, (_, count) => count + 1);
+        if (!IsDone(reply))
         {
             return;
         }
 
         Interlocked.Increment(ref acknowledged);
         Interlocked.Add(ref replayed, reply.Replayed ? 1 : 0);
-        if (request.Type == "opening")
+        lock (answered)
         {
-            lock (answered)
-            {
-                accounts = accounts.Length < 50 ? [.. accounts, reply.Id("account_id")] : accounts;
-            }
+            accounts = request.Call == "create_account" && accounts.Length < 50 ? [.. accounts, reply.Id("account_id")] : accounts;
+            holds = request.Call == "place_hold" ? [.. holds.TakeLast(29), reply.Id("hold_id")] : holds;
+            transactions = [.. transactions.TakeLast(29), .. Said(request, reply).Where(row => row.Type != "reversal").Select(row => row.TransactionId)];
         }
 
         acknowledgements.Release();
         // Now and then a client repeats a request that was answered: the answer must be the same.
-        if (Random.Shared.Next(10) == 0 && await FinalAsync(request) is var again && !(again.Replayed && again.Text == reply.Text))
+        // Only what was refused of an independent batch is decided anew.
+        if (Random.Shared.Next(10) == 0 && !reply.Text.Contains("\"refused\"", StringComparison.Ordinal) && await FinalAsync(request) is var again && !(again.Replayed && again.Text == reply.Text))
         {
             wrong.Enqueue($"{request.Key}: {reply.Text} and later {again.Status} {again.Text} (replayed: {again.Replayed})");
         }
@@ -131,14 +198,17 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
             Interlocked.Increment(ref sent);
             try
             {
-                var reply = await service.PostAsync(request.Path, request.Body, request.Key);
+                var reply = await service.PostAsync($"/api/{request.Call}", request.Body, request.Key);
                 if (reply.Status == HttpStatusCode.ServiceUnavailable)
                 {
                     Interlocked.Increment(ref unavailable);
                     continue;
                 }
 
-                if (reply.Status != HttpStatusCode.Created && reply.Code != "insufficient_funds")
+                // A hold may be due before it could be placed.
+                var isExpected = IsDone(reply) || reply.Code is "insufficient_funds" or "already_reversed" or "reversal_amount_exceeded" or "hold_not_pending"
+                    or "capture_amount_exceeded" || (request.Call == "place_hold" && reply.Code == "validation_failed");
+                if (!isExpected)
                 {
                     wrong.Enqueue($"{request.Key}: {reply.Status} {reply.Text}");
                 }
@@ -154,23 +224,48 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
 
     private Request Any()
     {
-        var amount = Random.Shared.Next(1, 10_000) / 100m;
-        var known = accounts;
+        var (amount, part, isFinal) = (Random.Shared.Next(1, 10_000) / 100m, Random.Shared.Next(1, 2_500) / 100m, Random.Shared.Next(2) == 0);
+        var (known, made, held) = (accounts, transactions, holds);
         var (one, other) = (Random.Shared.Next(known.Length), Random.Shared.Next(known.Length - 1));
         var (from, to) = (known[one], known[other >= one ? other + 1 : other]);
-        return Random.Shared.Next(10) switch
+        return Random.Shared.Next(20) switch
         {
             0 => Opening(amount),
-            < 3 => new("deposit", "/api/deposit", new { account_id = to, amount }, Key(), From: null, to, amount),
-            < 6 => new("withdrawal", "/api/withdraw", new { account_id = from, amount }, Key(), from, To: null, amount),
-            _ => new("transfer", "/api/transaction", new { from_account_id = from, to_account_id = to, amount }, Key(), from, to, amount),
+            < 3 => new("deposit", new { account_id = to, amount }, Key(), [new("deposit", 840, to, amount)]),
+            < 6 => new("withdraw", new { account_id = from, amount }, Key(), [new("withdrawal", from, 840, amount)]),
+            < 9 when made.Length > 0 && made[Random.Shared.Next(made.Length)] is var original =>
+                new("reverse_transaction", new { transaction_id = original, amount = part }, Key(), [new("reversal", null, null, part, Reverses: original)]),
+            < 12 => new("place_hold", new { account_id = from, to_account_id = to, amount, expires_at = Soon() }, Key(), [], "hold_placed"),
+            < 15 when held.Length > 0 && held[Random.Shared.Next(held.Length)] is var hold => new(
+                "capture_hold", new { hold_id = hold, amount = part, final = isFinal }, Key(), [new("transfer", null, null, part, HoldId: hold)],
+                isFinal ? "hold_released" : null),
+            15 when held.Length > 0 => new("release_hold", new { hold_id = held[Random.Shared.Next(held.Length)] }, Key(), [], "hold_released"),
+            16 => Batch("atomic", from, to, amount),
+            17 => Batch("independent", from, to, amount),
+            _ => new("transaction", new { from_account_id = from, to_account_id = to, amount }, Key(), [new("transfer", from, to, amount)]),
         };
     }
 
     private static Request Opening(decimal amount) =>
-        new("opening", "/api/create_account", new { owner_name = "Someone", initial_deposit = amount }, Key(), From: null, To: null, amount);
+        new("create_account", new { owner_name = "Someone", initial_deposit = amount }, Key(), [new("deposit", 840, null, amount)], "opened");
+
+    private static Request Batch(string mode, long from, long to, decimal amount) => new(
+        "batch",
+        new
+        {
+            mode,
+            postings = new object[]
+            {
+                new { type = "transfer", from_account_id = from, to_account_id = to, amount },
+                new { type = "withdrawal", account_id = from, amount = 0.35m },
+                new { type = "deposit", account_id = to, amount },
+            },
+        },
+        Key(),
+        [new("transfer", from, to, amount), new("withdrawal", from, 840, 0.35m), new("deposit", 840, to, amount)]);
+
+    /// <summary>When a hold expires: some do before they are captured.</summary>
+    private static string Soon() => DateTime.UtcNow.AddSeconds(Random.Shared.Next(1, 30)).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 
     private static string Key() => Guid.NewGuid().ToString();
-
-    private static decimal Amount(Reply reply, string member) => decimal.Parse(reply[member]!, CultureInfo.InvariantCulture);
 }

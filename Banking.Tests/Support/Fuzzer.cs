@@ -66,7 +66,7 @@ internal sealed class Shot(Operation operation)
 }
 
 /// <summary>Makes requests from the document: meant well, or broken in one random place. The same seed makes the same request.</summary>
-internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, long[] accounts, long[] managed, int seed)
+internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, long[] accounts, long[] managed, long[] holds, int seed)
 {
     private static readonly string[] GoodMoney = ["\"1\"", "2.50", "\"0.01\"", "3", "\"1000\"", "0", "\"0.0001\"", "12.345", "999999999999999.9999"];
 
@@ -203,8 +203,9 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     private List<string> BadValues(JsonElement schema, bool isRequired)
     {
         var (types, isMoney) = (JsonSchema.TypesOf(schema), schema.TryGetProperty("pattern", out _));
-        List<string> bad = ["[]", "true", "[[]]", "tru", "'a'", "NaN", "Infinity", "\"a", "{\"a\":{\"a\":1}}"];
+        List<string> bad = ["[]", "[[]]", "tru", "'a'", "NaN", "Infinity", "\"a", "{\"a\":{\"a\":1}}"];
         bad.AddRange(isRequired ? ["null"] : []); // what may be left out may be null, too
+        bad.AddRange(types.Contains("boolean") ? ["TRUE", "0"] : ["true"]);
         bad.AddRange(types.Contains("string") ? ["\"a\\u0000b\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"a\nb\""] : ["\"1000\"", "\"\""]);
         bad.AddRange(types.Contains("object") ? ["{\"k\":1}", "{\"k\":null}", "{\"k\":\"v\",\"k\":\"v\"}", "{\"\":\"v\"}"] : ["{}"]);
         bad.AddRange(isMoney || types.Contains("integer") ? [] : ["1", "-1.5e300"]); // money may be a number, though it is described as a string
@@ -216,6 +217,13 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
             bad.Add($"{schema.GetProperty("minimum").GetInt64() - 1 - random.Next(1000)}");
         }
 
+        if (types.Contains("array"))
+        {
+            bad.AddRange(["[null]", "[7]", $"[{string.Join(',', Enumerable.Repeat("{}", schema.GetProperty("maxItems").GetInt32() + 1))}]"]);
+            bad.AddRange(Enumerable.Range(0, 20).Select(_ => Postings(schemas.Resolve(schema.GetProperty("items")), broken: true)));
+        }
+
+        bad.AddRange(IsInstant(schema) ? ["\"\"", "\"soon\"", "\"2026-13-02T03:04:05Z\"", "\"2099-01-02\"", "\"2099-01-02T03:04:05\"", "\"2020-01-02T03:04:05Z\""] : []);
         if (schema.TryGetProperty("maxLength", out var most))
         {
             bad.Add(Quoted(Text(most.GetInt32() + 1)));
@@ -286,7 +294,10 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
     {
         var types = JsonSchema.TypesOf(schema);
         return !isRequired && random.Next(20) == 0 ? "null"
-            : types.Contains("integer") ? AnId()
+            : types.Contains("integer") ? Id(name)
+            : types.Contains("boolean") ? One(["true", "false"])
+            : types.Contains("array") ? Postings(schemas.Resolve(schema.GetProperty("items")), broken: false)
+            : IsInstant(schema) ? Quoted($"{DateTime.UtcNow.Date.AddDays(random.Next(2, 400)):yyyy-MM-dd}T03:04:05.5Z")
             : name == "currency" ? One(["\"USD\"", "\"USD\"", "\"JPY\"", "\"KWD\"", "\"CLF\""])
             : schema.TryGetProperty("pattern", out _) ? One(GoodMoney)
             : types.Contains("object") ? Notes(random.Next(schema.GetProperty("maxProperties").GetInt32() + 1))
@@ -296,22 +307,42 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
 
     private string Parameter(string name, JsonElement schema) => name switch
     {
-        "transaction_id" => $"{random.Next(1, 100)}",
         "currency" => One(["USD", "JPY", "KWD"]),
         "idempotency_key" => $"key-{random.Next(200)}",
         "reference" => Uri.EscapeDataString(Text(random.Next(1, 100))),
         _ when schema.TryGetProperty("enum", out var words) => One(WordsOf(words)),
-        _ when name.EndsWith("_id", StringComparison.Ordinal) => AnId(),
+        _ when name.EndsWith("_id", StringComparison.Ordinal) => Id(name),
         _ when schema.TryGetProperty("maximum", out var most) => $"{random.NextInt64(schema.GetProperty("minimum").GetInt64(), most.GetInt64() + 1)}",
         _ => random.Next(4) == 0 ? Uri.EscapeDataString(Text(random.Next(30))) : $"{random.Next(1, 1000)}",
     };
 
-    private string AnId() => random.Next(10) switch
+    private string Id(string name) => random.Next(10) switch
     {
         0 => "840",
         1 => $"{random.NextInt64(1, long.MaxValue)}",
-        _ => One(asked).ToString(CultureInfo.InvariantCulture),
+        _ when name == "transaction_id" => $"{random.Next(1, 100)}",
+        _ => One(name == "hold_id" ? holds : asked).ToString(CultureInfo.InvariantCulture),
     };
+
+    /// <summary>Some postings of a batch, one of them broken or none. Only the document's words say which members go with which type.</summary>
+    private string Postings(JsonElement schema, bool broken)
+    {
+        var count = random.Next(1, 5);
+        var wrong = broken ? random.Next(count) : -1;
+        return $"[{string.Join(',', Enumerable.Range(0, count).Select(i =>
+        {
+            var members = Members(schema);
+            members.RemoveAll(member => member.Name.EndsWith("account_id", StringComparison.Ordinal));
+            string[] named = members.Contains(("type", "\"transfer\"")) ? ["from_account_id", "to_account_id"] : ["account_id"];
+            members.AddRange(named.Select(name => (name, Id(name))));
+            if (i == wrong)
+            {
+                BreakMember(members, schema);
+            }
+
+            return Encoding.UTF8.GetString(Write(members));
+        }))}]";
+    }
 
     private string Notes(int count) =>
         $"{{{string.Join(',', Enumerable.Range(0, count).Select(i => $"{Quoted($"{i}{Text(random.Next(40))}")}:{Quoted(Text(random.Next(80)))}"))}}}";
@@ -352,6 +383,8 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
 
     private static byte[] Write(List<(string Name, string Value)> members) =>
         Encoding.UTF8.GetBytes($"{{{string.Join(',', members.Select(member => $"{Quoted(member.Name)}:{member.Value}"))}}}");
+
+    private static bool IsInstant(JsonElement schema) => schema.TryGetProperty("format", out var format) && format.GetString() == "date-time";
 
     private static string NameOf(JsonElement parameter) => parameter.GetProperty("name").GetString()!;
 
