@@ -144,21 +144,20 @@ public sealed class HoldFaultTests(TestDatabase database)
     public async Task A_service_that_loses_its_database_warns_once_and_ends_the_due_holds_when_it_is_back()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var bank = new BankingApp(database, null, ("ConnectionStrings:Banking", proxy.ConnectionString));
+        await using var bank = new BankingApp(database, null, ("ConnectionStrings:Banking", proxy.ConnectionString), ("Banking:ReadSeconds", "1"));
         var account = await bank.OpenAsync("100");
-        var hold = await bank.HoldAsync(account, "70", expiresAt: await bank.Book.ScalarAsync<DateTime>("SELECT clock_timestamp() + interval '3 s';"));
-        // The next commit is answered no more, and then nothing is, until the proxy is told otherwise.
-        proxy.Break([Fault.DownAfterCommit]);
-        var deposit = bank.DepositAsync(account, "1");
+        var due = await bank.Book.ScalarAsync<DateTime>("SELECT clock_timestamp() + interval '3 s';");
+        var hold = await bank.HoldAsync(account, "70", expiresAt: due);
+        proxy.Hang();
         await Wait.UntilAsync(() => Warnings() == 1);
-        await Wait.UntilAsync(async () => await bank.Book.ScalarAsync<bool>("SELECT clock_timestamp() > expires_at + interval '1.5 s' FROM hold;"));
+        await Wait.UntilAsync(async () => await bank.Book.ScalarAsync<bool>("SELECT clock_timestamp() > @due + interval '4 s';", new { due }));
+        (await bank.Book.ScalarAsync<string>("SELECT status FROM hold WHERE hold_id = @hold;", new { hold })).Should().Be("pending");
 
-        proxy.Break([]);
+        proxy.GoOn();
 
-        (await deposit).ShouldBeCreated();
-        await Wait.UntilAsync(async () => await bank.Book.ScalarAsync<string>("SELECT status FROM hold;") == "expired");
+        await Wait.UntilAsync(async () => await bank.Book.ScalarAsync<string>("SELECT status FROM hold WHERE hold_id = @hold;", new { hold }) == "expired");
         Warnings().Should().Be(1);
-        (await bank.AccountAsync(account))["available"].Should().Be("101.00");
+        (await bank.AccountAsync(account))["available"].Should().Be("100.00");
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
 
         int Warnings() => bank.Complaints.Count(line => line.StartsWith("Warning: Due holds could not be read or ended.", StringComparison.Ordinal));

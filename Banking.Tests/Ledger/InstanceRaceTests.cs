@@ -190,7 +190,6 @@ public sealed class InstanceRaceTests(TwoInstances instances) : IClassFixture<Tw
         }
 
         WriteRow($"the same {mode} batch from twenty clients with one key", outcomes);
-        outcomes.Distinct().Should().HaveCount(mode == "atomic" ? 2 : 1, "each instance is to make it now and then");
         await ShouldBeRightAsync();
     }
 
