@@ -124,7 +124,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
             [.. reply.Body.GetProperty("transactions").EnumerateArray().Select((row, i) => RowOf(row, i + 1))],
         "batch" =>
         [
-            .. reply.Body.GetProperty("results").EnumerateArray().Select((result, i) => (Row: result.GetProperty("transaction"), Part: i + 1))
+            .. reply.Body.GetProperty("results").EnumerateArray().Select((result, i) => (Row: result.TryGetProperty("transaction", out var row) ? row : default, Part: i + 1))
                 .Where(result => result.Row.ValueKind == JsonValueKind.Object).Select(result => RowOf(result.Row, result.Part)),
         ],
         _ => [RowOf(reply.Body, part: 0)],

@@ -423,8 +423,8 @@ internal sealed class ReferenceLedger(long lastTransactionId)
     {
         var posted = results.Count(result => result.Made is not null);
         var texts = results.Select(result => result.Made is { } made
-            ? $$"""{"status":"posted","transaction":{{made.Text}},"problem":null}"""
-            : $$"""{"status":"refused","transaction":null,"problem":"{{result.Code}}"}""");
+            ? $$"""{"status":"posted","transaction":{{made.Text}}}"""
+            : $$"""{"status":"refused","problem":"{{result.Code}}"}""");
         return $$"""{"dry_run":{{(isDryRun ? "true" : "false")}},"posted":{{posted}},"refused":{{results.Count - posted}},"results":[{{string.Join(',', texts)}}]}""";
     }
 

@@ -199,8 +199,8 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
     /// <summary>The transactions of a batch's postings; null where a posting was refused.</summary>
     private static IEnumerable<long?> TransactionsOf(Batching batch, Reply reply) => batch is { IsAtomic: true, IsDryRun: false }
         ? reply.Body.GetProperty("transactions").EnumerateArray().Select(row => (long?)row.GetProperty("transaction_id").GetInt64())
-        : reply.Body.GetProperty("results").EnumerateArray().Select(result => result.GetProperty("transaction"))
-            .Select(row => row.ValueKind == JsonValueKind.Null ? (long?)null : row.GetProperty("transaction_id").GetInt64());
+        : reply.Body.GetProperty("results").EnumerateArray()
+            .Select(result => result.TryGetProperty("transaction", out var row) ? row.GetProperty("transaction_id").GetInt64() : (long?)null);
 
     /// <summary>Every answer has its reason in the logs.</summary>
     private static void ShouldExplain(ReferenceLedger model, Dictionary<(string, long), string> texts, List<(Request Request, Reply Reply)> exchanges)
@@ -244,7 +244,7 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
         string EachOf(Batching batch, Reply reply)
         {
             var results = JsonSerializer.Deserialize<JsonElement>(Answer.Timeless(reply.Body)).GetProperty("results").EnumerateArray().ToList();
-            var codes = results.ConvertAll(result => result.GetProperty("problem").GetString());
+            var codes = results.ConvertAll(result => result.TryGetProperty("problem", out var code) ? code.GetString() : null);
             foreach (var (i, code) in codes.Index())
             {
                 (code is null ? model.RefusalOf(batch.Postings[i]) is null : IsExplained(batch, i, code)).Should().BeTrue("{0} is what became of {1}", code, batch.Postings[i]);
