@@ -182,7 +182,7 @@ public sealed class CommitTests(TestDatabase database) : IAsyncDisposable
         }
         else
         {
-            (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply["transaction_id"]}")).Text.Should().Be(reply.Text);
+            (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply["transaction_id"]}")).TransactionText().Should().Be(reply.Text);
         }
 
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();

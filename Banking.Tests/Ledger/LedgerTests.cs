@@ -324,7 +324,7 @@ public sealed class LedgerTests(TestDatabase database)
             {
                 var reply = await bank.DepositAsync(account, "1", Guid.NewGuid().ToString());
                 reply.Status.Should().Be(HttpStatusCode.Created);
-                (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply.Id("transaction_id")}")).Text.Should().Be(reply.Text);
+                (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply.Id("transaction_id")}")).TransactionText().Should().Be(reply.Text);
                 (await bank.BalanceAsync(account)).Should().Be(reply["to_balance_after"]);
                 (await bank.GetAsync($"/api/transaction_history?account_id={account}&limit=5")).Status.Should().Be(HttpStatusCode.OK);
             }
