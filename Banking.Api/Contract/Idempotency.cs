@@ -7,7 +7,6 @@ internal static class Idempotency
 {
     public const string Header = "Idempotency-Key";
     public const string KeyDescription = "Identifies this request. A retry with the same key and body gets the first answer and is not applied again.";
-    public const string ParameterName = "idempotencyKey";
     public const string ReplayedHeader = "Idempotency-Replayed";
 
     /// <summary>Turns the ledger's decision into a refusal, into 201 with the result's location, or into 200 if <paramref name="locationOf"/> is null.</summary>

@@ -34,7 +34,7 @@ internal static class Caller
     /// <summary>The identity of the caller's request.</summary>
     public static RequestId RequestOf(HttpContext context, string? idempotencyKey) => RequestId.Of(Of(context), idempotencyKey);
 
-    /// <summary>Whether the token's name for its caller fits into the log (as all names of OAuth and OpenID Connect do) and is not <see cref="Anonymous"/>.</summary>
+    /// <summary>Whether the token's name for its caller fits into the log (as all names of OAuth and OpenID Connect do) and is neither <see cref="Anonymous"/> nor the service's own.</summary>
     public static bool IsNamed(ClaimsPrincipal user) =>
         NameOf(user) is { Length: >= 1 and <= 255 } name && name.All(character => character is >= ' ' and <= '~') && name is not (Anonymous or RequestId.Service);
 
