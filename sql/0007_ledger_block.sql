@@ -24,8 +24,8 @@ CREATE TABLE ledger_block (
     CONSTRAINT ledger_block_hashes_are_sha256 CHECK (octet_length(previous_hash) = 32 AND octet_length(hash) = 32)
 );
 
--- Turns an instant into the last ids before it. All rows of a block share its time.
-CREATE INDEX ledger_block_created_at_idx ON ledger_block (created_at);
+-- Turns an instant into the last ids before it. All rows of a block share its time, and two blocks may too.
+CREATE INDEX ledger_block_created_at_idx ON ledger_block (created_at, block_id);
 
 COMMENT ON TABLE  ledger_block             IS 'One row per write transaction. Its log rows are those after the last ids of the block before it, up to its own last ids.';
 COMMENT ON COLUMN ledger_block.block_id    IS 'From ledger_head: no gaps.';

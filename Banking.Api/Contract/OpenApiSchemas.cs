@@ -39,6 +39,11 @@ internal static class OpenApiSchemas
             schema.Description = attributes.OfType<DescriptionAttribute>().SingleOrDefault()?.Description;
         }
 
+        if (attributes.OfType<InstantAttribute>().Any())
+        {
+            schema.Format = "date-time";
+        }
+
         if (attributes.OfType<NeededAttribute>().Any())
         {
             schema.Type &= ~JsonSchemaType.Null;

@@ -1,5 +1,4 @@
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
@@ -118,17 +117,16 @@ public sealed class LimitAttribute() : RangeAttribute(1, Most)
     public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
 }
 
-/// <summary>Where a page starts: the next_cursor of the page before it, which is the id of that page's last row.</summary>
+/// <summary>An instant in the query: a time with <c>Z</c> or an offset from UTC.</summary>
 [AttributeUsage(AttributeTargets.Parameter)]
-public sealed class CursorAttribute : ValidationAttribute
+public sealed class InstantAttribute : ValidationAttribute
 {
-    public override bool IsValid(object? value) => value is null or ""
-        || (value is string text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && id > 0);
+    public override bool IsValid(object? value) => value is null || (value is string text && InstantConverter.Parse(text) is not null);
 
-    public override string FormatErrorMessage(string name) => "must be the next_cursor of an earlier page.";
+    public override string FormatErrorMessage(string name) => InstantConverter.Rule;
 
-    /// <summary>The id in a valid cursor; null for the first page.</summary>
-    public static long? Parse(string? cursor) => string.IsNullOrEmpty(cursor) ? null : long.Parse(cursor, NumberStyles.None, CultureInfo.InvariantCulture);
+    /// <summary>The valid instant in UTC; null where it was left out.</summary>
+    public static DateTime? Parse(string? instant) => instant is null ? null : InstantConverter.Parse(instant);
 }
 
 /// <summary>One of the given words.</summary>

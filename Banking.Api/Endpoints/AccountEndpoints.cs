@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
 using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
@@ -68,13 +67,13 @@ public sealed record CreateAccountResponse(
 
 /// <summary>A page of accounts, ordered by id.</summary>
 [Example("""
-    {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000"}
+    {"accounts":[{"account_id":1000,"owner_name":"Ada Lovelace","currency":"EUR","status":"active","balance":"100.00","held":"0.00","available":"100.00","overdraft_limit":"0.00","reference":"customer-17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"1000-5f3c9a01"}
     """)]
 public sealed record AccountListResponse(
     [property: Description("The accounts of this page, ordered by id.")] IReadOnlyList<AccountResponse> Accounts,
     [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor)
 {
-    public static async ValueTask<AccountListResponse> FromAsync(AccountPage page, Currencies currencies)
+    internal static async ValueTask<AccountListResponse> FromAsync(AccountPage page, PagedList list, Currencies currencies)
     {
         var accounts = new List<AccountResponse>(page.Accounts.Count);
         foreach (var account in page.Accounts)
@@ -82,7 +81,7 @@ public sealed record AccountListResponse(
             accounts.Add(await AccountResponse.FromAsync(account, currencies));
         }
 
-        return new(accounts, page.Next?.ToString(CultureInfo.InvariantCulture));
+        return new(accounts, list.CursorAfter(page.Next));
     }
 }
 
@@ -147,17 +146,23 @@ internal static class AccountEndpoints
 
     private static async Task<IResult> ListAccounts(
         [FromQuery(Name = "limit"), Limit, Description("The largest number of accounts in a page."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"1000\"")] string? cursor,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"1000-5f3c9a01\"")] string? cursor,
         [FromQuery(Name = "currency"), CurrencyCode, Description("Only accounts in this currency (ISO 4217 code)."), Example("\"EUR\"")] string? currency,
         [FromQuery(Name = "status"), OneOf(AccountStatus.Active, AccountStatus.DebitsBlocked, AccountStatus.Frozen, AccountStatus.Closed),
             Description("Only accounts with this status."), Example("\"active\"")] string? status,
         [FromQuery(Name = "reference"), Text(1, 140), Description("Only accounts with exactly this reference."), Example("\"customer-17\"")] string? reference,
         AccountList accounts,
+        AuditHeads heads,
         Currencies currencies,
         CancellationToken cancellationToken)
     {
-        var page = await accounts.PageAsync(
-            new(currency, status, reference), limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? AccountList.Start, cancellationToken);
-        return TypedResults.Ok(await AccountListResponse.FromAsync(page, currencies));
+        var list = new PagedList("list_accounts", currency, status, reference);
+        if (await list.StartAsync(cursor, AccountList.Start, heads, head => head.AccountId, cancellationToken) is not { } after)
+        {
+            return PagedList.NotItsCursor;
+        }
+
+        var page = await accounts.PageAsync(new(currency, status, reference), limit ?? LimitAttribute.Default, after, cancellationToken);
+        return TypedResults.Ok(await AccountListResponse.FromAsync(page, list, currencies));
     }
 }

@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
 
@@ -32,18 +31,18 @@ public sealed record AccountEventResponse(
 
 /// <summary>A page of an account's events, newest first.</summary>
 [Example("""
-    {"account_id":1000,"events":[{"account_event_id":7,"type":"frozen","status_after":"debits_blocked","balance_after":"100.00","held_after":"0.00","overdraft_limit_after":"0.00","hold_id":null,"amount":null,"after_transaction_id":42,"client_id":"back-office","reason":"Court order 17/2026","created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
+    {"account_id":1000,"events":[{"account_event_id":7,"type":"frozen","status_after":"debits_blocked","balance_after":"100.00","held_after":"0.00","overdraft_limit_after":"0.00","hold_id":null,"amount":null,"after_transaction_id":42,"client_id":"back-office","reason":"Court order 17/2026","created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7-5f3c9a01"}
     """)]
 public sealed record AccountEventsResponse(
     [property: Description("The account's id.")] long AccountId,
     [property: Description("The events of this page, newest first.")] IReadOnlyList<AccountEventResponse> Events,
     [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor)
 {
-    public static async ValueTask<AccountEventsResponse> FromAsync(long accountId, AccountEventPage page, Currencies currencies)
+    internal static async ValueTask<AccountEventsResponse> FromAsync(long accountId, AccountEventPage page, PagedList list, Currencies currencies)
     {
         var currency = await currencies.OfAsync(page.Currency);
         return new(
-            accountId, [.. page.Events.Select(row => AccountEventResponse.From(row, currency))], page.Next?.ToString(CultureInfo.InvariantCulture));
+            accountId, [.. page.Events.Select(row => AccountEventResponse.From(row, currency))], list.CursorAfter(page.Next));
     }
 }
 
@@ -62,11 +61,20 @@ internal static class AccountEventsEndpoints
     private static async Task<IResult> AccountEvents(
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
         [FromQuery(Name = "limit"), Limit, Description("The largest number of events in a page."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"7\"")] string? cursor,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"7-5f3c9a01\"")] string? cursor,
         AccountEvents events,
+        AuditHeads heads,
         Currencies currencies,
-        CancellationToken cancellationToken) =>
-        await events.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? long.MaxValue, cancellationToken) is { } page
-            ? TypedResults.Ok(await AccountEventsResponse.FromAsync(accountId.Value, page, currencies))
+        CancellationToken cancellationToken)
+    {
+        var list = new PagedList("account_events", accountId);
+        if (await list.StartAsync(cursor, long.MaxValue, heads, head => head.AccountEventId, cancellationToken) is not { } before)
+        {
+            return PagedList.NotItsCursor;
+        }
+
+        return await events.PageAsync(accountId!.Value, limit ?? LimitAttribute.Default, before, cancellationToken) is { } page
+            ? TypedResults.Ok(await AccountEventsResponse.FromAsync(accountId.Value, page, list, currencies))
             : Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
+    }
 }

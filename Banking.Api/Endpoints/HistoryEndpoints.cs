@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
 using Banking.Data;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Mvc;
@@ -30,7 +29,7 @@ public sealed record EntryResponse(
 
 /// <summary>A page of an account's transactions, newest first.</summary>
 [Example("""
-    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reverses_transaction_id":null,"reversed_by_transaction_ids":[],"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42"}
+    {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reverses_transaction_id":null,"reversed_by_transaction_ids":[],"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42-5f3c9a01"}
     """)]
 public sealed record HistoryResponse(
     [property: Description("The account's id.")] long AccountId,
@@ -57,13 +56,20 @@ internal static class HistoryEndpoints
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
         [FromQuery(Name = "limit"), Limit, Description("The largest number of transactions in a page."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"42\"")] string? cursor,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"42-5f3c9a01\"")] string? cursor,
         History history,
+        AuditHeads heads,
         Currencies currencies,
         HttpContext context,
         CancellationToken cancellationToken)
     {
-        long? next = CursorAttribute.Parse(cursor) ?? long.MaxValue;
+        var list = new PagedList("transaction_history", accountId);
+        if (await list.StartAsync(cursor, long.MaxValue, heads, head => head.TransactionId, cancellationToken) is not { } start)
+        {
+            return PagedList.NotItsCursor;
+        }
+
+        long? next = start;
         var (left, metadata, entries) = (limit ?? LimitAttribute.Default, 0, new List<EntryResponse>());
         while (next is { } before && left > 0 && metadata < MostMetadataCharacters)
         {
@@ -83,6 +89,6 @@ internal static class HistoryEndpoints
 
         // The page is read. Sending it may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
         context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
-        return TypedResults.Ok(new HistoryResponse(accountId!.Value, entries, next?.ToString(CultureInfo.InvariantCulture)));
+        return TypedResults.Ok(new HistoryResponse(accountId!.Value, entries, list.CursorAfter(next)));
     }
 }

@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
 using System.Text.Json.Serialization;
 using Banking.Data;
 using Microsoft.AspNetCore.Mvc;
@@ -63,7 +62,7 @@ public sealed record HoldResponse(
 
 /// <summary>A page of an account's holds, newest first.</summary>
 [Example("""
-    {"account_id":1000,"holds":[{"hold_id":7,"account_id":1000,"to_account_id":1001,"currency":"EUR","amount":"30.00","captured_amount":"12.50","status":"pending","expires_at":"2026-01-09T03:04:05.678901Z","reference":"Order 17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7"}
+    {"account_id":1000,"holds":[{"hold_id":7,"account_id":1000,"to_account_id":1001,"currency":"EUR","amount":"30.00","captured_amount":"12.50","status":"pending","expires_at":"2026-01-09T03:04:05.678901Z","reference":"Order 17","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"7-5f3c9a01"}
     """)]
 public sealed record HoldListResponse(
     [property: Description("The account's id.")] long AccountId,
@@ -175,13 +174,19 @@ internal static class HoldEndpoints
         [FromQuery(Name = "status"), OneOf(HoldStatus.Pending, HoldStatus.Captured, HoldStatus.Released, HoldStatus.Expired),
             Description("Only holds with this status."), Example("\"pending\"")] string? status,
         [FromQuery(Name = "limit"), Limit, Description("The largest number of holds in a page."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"7\"")] string? cursor,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"7-5f3c9a01\"")] string? cursor,
         HoldList holds,
+        AuditHeads heads,
         Currencies currencies,
         CancellationToken cancellationToken)
     {
-        if (await holds.PageAsync(
-            accountId!.Value, status, limit ?? LimitAttribute.Default, CursorAttribute.Parse(cursor) ?? long.MaxValue, cancellationToken) is not { } page)
+        var list = new PagedList("list_holds", accountId, status);
+        if (await list.StartAsync(cursor, long.MaxValue, heads, head => head.AccountEventId, cancellationToken) is not { } before)
+        {
+            return PagedList.NotItsCursor;
+        }
+
+        if (await holds.PageAsync(accountId!.Value, status, limit ?? LimitAttribute.Default, before, cancellationToken) is not { } page)
         {
             return Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
         }
@@ -192,7 +197,7 @@ internal static class HoldEndpoints
             answers.Add(await HoldResponse.FromAsync(hold, currencies));
         }
 
-        return TypedResults.Ok(new HoldListResponse(accountId.Value, answers, page.Next?.ToString(CultureInfo.InvariantCulture)));
+        return TypedResults.Ok(new HoldListResponse(accountId.Value, answers, list.CursorAfter(page.Next)));
     }
 
     private static ProblemResult NotFound(long? holdId) => Problem.Of(Refusal.HoldNotFound, $"Hold {holdId} does not exist. Check the id.");

@@ -14,6 +14,7 @@ internal static class Scope
     public const string TransactionsReverse = "transactions:reverse";
     public const string HoldsRead = "holds:read";
     public const string HoldsWrite = "holds:write";
+    public const string EventsRead = "events:read";
     public const string AuditRead = "audit:read";
 }
 

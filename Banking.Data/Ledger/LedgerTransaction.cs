@@ -35,7 +35,8 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
     // The head first: one write transaction follows another, and each sees all that those before it did. The same statement pins the
     // settings that the commit relies on. They may change on the server while sessions are open, and what is acknowledged must be on
-    // disk all the same.
+    // disk all the same. The time is taken outside the inner query, so after the lock: a write transaction that still waits for the
+    // head can't get a time that has passed, and what the book says of a past instant stays true.
     // Then the accounts in ascending id order, with the settlement accounts of deposits and withdrawals. A row that another session
     // has locked is left out, so that only the requests for it wait.
     private const string LockSql = """
@@ -47,9 +48,15 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , GREATEST(clock_timestamp(), last_created_at) AS now
              , set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true)
                || set_config('client_min_messages', 'warning', true) AS pinned
-          FROM ledger_head
-         WHERE only_row
-           FOR UPDATE;
+          FROM (SELECT last_block_id
+                     , last_transaction_id
+                     , last_account_event_id
+                     , last_account_id
+                     , last_hash
+                     , last_created_at
+                  FROM ledger_head
+                 WHERE only_row
+                   FOR UPDATE) AS head;
 
         SELECT account_id
              , kind

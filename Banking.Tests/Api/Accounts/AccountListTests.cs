@@ -111,7 +111,7 @@ public sealed class AccountListTests(OwnBank own, TestDatabase database) : IClas
         IdsOf(first).Should().Equal(frozen[..3]);
         var second = await app.GetAsync($"/api/list_accounts?status=frozen&limit=10&cursor={first["next_cursor"]}");
         IdsOf(second).Should().BeEmpty();
-        second["next_cursor"].Should().Be($"{10_000 + (2 * LookedAt) - 1}", "a page reads at most so many accounts, and the next one goes on from there");
+        second["next_cursor"].Should().StartWith($"{10_000 + (2 * LookedAt) - 1}-", "a page reads at most so many accounts, and the next one goes on from there");
 
         foreach (var filter in new[] { "status=frozen", "status=frozen&currency=USD", "status=frozen&reference=bulk" })
         {
