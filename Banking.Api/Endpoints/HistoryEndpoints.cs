@@ -36,34 +36,70 @@ public sealed record HistoryResponse(
     [property: Description("The transactions of this page, newest first.")] IReadOnlyList<EntryResponse> Transactions,
     [property: Description("Send it as cursor to get the next page. Null on the last page.")] string? NextCursor);
 
-/// <summary>Lists the transactions of an account.</summary>
+/// <summary>An account's balance at an instant in the past.</summary>
+[Example("""
+    {"account_id":1000,"currency":"EUR","at":"2026-01-31T23:00:00.000000Z","balance":"75.00","transaction_id":42}
+    """)]
+public sealed record BalanceAtResponse(
+    [property: Description("The account's id.")] long AccountId,
+    [property: Description("The account's currency (ISO 4217).")] string Currency,
+    [property: Description("The instant that you asked for, in UTC.")] DateTime At,
+    [property: RegularExpression(Money.AnswerPattern), Description("The balance after the last transaction before that instant.")] string Balance,
+    [property: Description("The last transaction of the account before that instant, or null if there is none.")] long? TransactionId);
+
+/// <summary>Lists the transactions of an account, and shows its balance in the past.</summary>
 internal static class HistoryEndpoints
 {
+    private const string FromDescription = "Only transactions at or after this instant (RFC 3339, with Z or an offset).";
+    private const string ToDescription = "Only transactions before this instant (RFC 3339, with Z or an offset). It must be after from.";
+
     // A page is read in parts and ends early if its metadata is large, so that its memory is bounded. In escaped JSON, the
     // metadata of 500 entries can take 24 MB, and twice as much as text in memory.
     private const int PartEntries = 50;
     private const int MostMetadataCharacters = 1_048_576;
 
-    public static void MapHistory(this IEndpointRouteBuilder api) =>
+    public static void MapHistory(this IEndpointRouteBuilder api)
+    {
         api.MapGet("/transaction_history", TransactionHistory)
             .WithName("transaction_history")
             .WithTags("History")
             .WithSummary("List an account's transactions")
-            .WithDescription("Lists an account's transactions with the balance after each, newest first, in pages. A page with about 1 MB of metadata ends before its limit. Read on until next_cursor is null.")
+            .WithDescription(
+                "Lists an account's transactions with the balance after each, newest first, in pages. A page with about 1 MB of metadata ends before its limit. "
+                + "A page of one type may have fewer transactions than limit, or none, although more follow. Read on until next_cursor is null.")
             .Needs(Scope.TransactionsRead)
             .Answers<HistoryResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
+        api.MapGet("/balance_at", BalanceAt)
+            .WithName("balance_at")
+            .WithTags("History")
+            .WithSummary("Show a balance in the past")
+            .WithDescription("Shows an account's balance after its last transaction before an instant. The instant has passed, so the answer never changes.")
+            .Needs(Scope.TransactionsRead) // asked often enough, balances tell transactions
+            .Answers<BalanceAtResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
+    }
 
     private static async Task<IResult> TransactionHistory(
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
         [FromQuery(Name = "limit"), Limit, Description("The largest number of transactions in a page."), Example("50")] int? limit,
-        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page. Leave it out for the first page."), Example("\"42-5f3c9a01\"")] string? cursor,
+        [FromQuery(Name = "cursor"), Cursor, Description("The next_cursor of the previous page, with the same filters. Leave it out for the first page."), Example("\"42-5f3c9a01\"")] string? cursor,
+        [FromQuery(Name = "from"), Instant, Description(FromDescription), Example("\"2026-01-01T00:00:00Z\"")] string? from,
+        [FromQuery(Name = "to"), Instant, Description(ToDescription), Example("\"2026-02-01T00:00:00Z\"")] string? to,
+        [FromQuery(Name = "type"), OneOf(PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer, PostingType.Reversal),
+            Description("Only transactions of this type."), Example("\"transfer\"")] string? type,
+        [FromQuery(Name = "direction"), OneOf("credit", "debit"), Description("Only money that this account received (`credit`) or paid (`debit`)."), Example("\"debit\"")] string? direction,
         History history,
         AuditHeads heads,
         Currencies currencies,
         HttpContext context,
         CancellationToken cancellationToken)
     {
-        var list = new PagedList("transaction_history", accountId);
+        var filter = new HistoryFilter(InstantAttribute.Parse(from), InstantAttribute.Parse(to), type, direction);
+        if (filter.From >= filter.To)
+        {
+            return Problem.Invalid("from", "must be before to.");
+        }
+
+        var list = new PagedList("transaction_history", accountId, filter.From?.Ticks, filter.To?.Ticks, type, direction);
         if (await list.StartAsync(cursor, long.MaxValue, heads, head => head.TransactionId, cancellationToken) is not { } start)
         {
             return PagedList.NotItsCursor;
@@ -73,7 +109,8 @@ internal static class HistoryEndpoints
         var (left, metadata, entries) = (limit ?? LimitAttribute.Default, 0, new List<EntryResponse>());
         while (next is { } before && left > 0 && metadata < MostMetadataCharacters)
         {
-            if (await history.PageAsync(accountId!.Value, Math.Min(left, PartEntries), before, cancellationToken) is not { } part)
+            var rows = Math.Min(left, PartEntries);
+            if (await history.PageAsync(accountId!.Value, filter, rows, before, cancellationToken) is not { } part)
             {
                 return Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
             }
@@ -84,11 +121,29 @@ internal static class HistoryEndpoints
                 metadata += entry.Metadata?.Length ?? 0;
             }
 
-            (next, left) = (part.Next, left - part.Entries.Count);
+            (next, left) = (part.Next, part.Entries.Count < rows ? 0 : left - rows); // a short part has looked at as much as a page may
         }
 
         // The page is read. Sending it may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
         context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
         return TypedResults.Ok(new HistoryResponse(accountId!.Value, entries, list.CursorAfter(next)));
+    }
+
+    private static async Task<IResult> BalanceAt(
+        [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
+        [FromQuery(Name = "at"), Needed, Instant, Description("An instant in the past (RFC 3339, with Z or an offset), not before the account was opened."), Example("\"2026-02-01T00:00:00+01:00\"")] string? at,
+        PastBalances balances,
+        Currencies currencies,
+        CancellationToken cancellationToken)
+    {
+        var instant = InstantAttribute.Parse(at)!.Value;
+        return await balances.GetAsync(accountId!.Value, instant, cancellationToken) switch
+        {
+            null => Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id."),
+            { Opened: var opened } when instant < opened => Problem.Invalid("at", $"must not be before {opened:yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'}, when the account was opened."),
+            { IsFuture: true } => Problem.Invalid("at", "must not be in the future, by the database's clock."),
+            var past => TypedResults.Ok(new BalanceAtResponse(
+                accountId.Value, past.Currency, instant, Money.Format(past.Balance, await currencies.OfAsync(past.Currency)), past.TransactionId)),
+        };
     }
 }

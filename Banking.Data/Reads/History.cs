@@ -20,17 +20,31 @@ public sealed record Entry(
     string? Metadata,
     DateTime CreatedAt);
 
-/// <summary>One page of an account's entries, newest first. <c>Next</c> is the cursor of the next page, or null on the last.</summary>
+/// <summary>Which entries to list: from an instant on, up to another but not at it, of one type, of one direction. A null does not filter.</summary>
+public sealed record HistoryFilter(DateTime? From = null, DateTime? To = null, string? Type = null, string? Direction = null);
+
+/// <summary>One page of an account's entries, newest first. <c>Next</c> is the id before which the next page starts, or null on the last.</summary>
 public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 
 /// <summary>Reads the entries of an account in pages.</summary>
 public sealed class History(ReadDatabase database)
 {
+    // A page looks at no more entries than this. A type that few entries have makes a page short, not slow.
+    private const int MostLookedAt = 5_000;
+
     // Each side of account_entry walks its own index (account, transaction_id) from the cursor down. PostgreSQL merges the two until the
     // page is full, so a page costs the same at any depth. Both columns are compared and sorted as one pair, which only these
     // indexes can serve. With "account_id = x ORDER BY transaction_id" the planner may walk the whole log by its primary key and
-    // look for x.
-    private const string PageSql = """
+    // look for x. A side that the direction leaves out is not walked.
+    private const string LookSql = """
+          FROM account_entry
+         WHERE (account_id, transaction_id) < (@account_id, @before)
+           AND (account_id, transaction_id) > (@account_id, @after)
+           AND (@direction::text IS NULL OR direction = @direction)
+         ORDER BY account_id DESC, transaction_id DESC
+        """;
+
+    private const string PageSql = $"""
         SELECT transaction_id
              , type
              , direction
@@ -47,11 +61,20 @@ public sealed class History(ReadDatabase database)
              , reference
              , metadata::text
              , created_at
-          FROM account_entry AS entry
-         WHERE (account_id, transaction_id) < (@account_id, @before)
-           AND account_id >= @account_id
+          FROM (SELECT *
+                {LookSql}
+                 LIMIT @most) AS entry
+         WHERE @type::text IS NULL OR type = @type
          ORDER BY account_id DESC, transaction_id DESC
          LIMIT @rows;
+        """;
+
+    /// <summary>The last entry that a page looks at; null if there are fewer.</summary>
+    private const string EndSql = $"""
+        SELECT transaction_id
+        {LookSql}
+        OFFSET @most - 1
+         LIMIT 1;
         """;
 
     private const string ExistsSql = """
@@ -60,14 +83,22 @@ public sealed class History(ReadDatabase database)
                         WHERE account_id = @account_id);
         """;
 
-    /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null if there is no such account.</summary>
-    public Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
-        database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
+    /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/> that pass the filter, or null if there is no such account.</summary>
+    public Task<HistoryPage?> PageAsync(long accountId, HistoryFilter filter, int limit, long before, CancellationToken cancellationToken) =>
+        database.ReadAsync(connection => PageAsync(connection, accountId, filter, limit, before), cancellationToken);
 
-    private static async Task<HistoryPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
+    private static async Task<HistoryPage?> PageAsync(NpgsqlConnection connection, long accountId, HistoryFilter filter, int limit, long before)
     {
-        // One more row than asked for shows whether there is a next page.
-        var parameters = new { account_id = accountId, before, rows = limit + 1 };
+        var parameters = new
+        {
+            account_id = accountId,
+            before = filter.To is { } to ? Math.Min(before, await Instants.LastBeforeAsync(connection, to) + 1) : before,
+            after = filter.From is { } from ? await Instants.LastBeforeAsync(connection, from) : 0,
+            type = filter.Type,
+            direction = filter.Direction,
+            most = MostLookedAt,
+            rows = limit + 1, // one more than asked for shows whether there is a next page
+        };
         var entries = (List<Entry>)await connection.QueryAsync<Entry>(PageSql, parameters);
         if (entries.Count == 0 && !await connection.ExecuteScalarAsync<bool>(ExistsSql, parameters))
         {
@@ -76,7 +107,7 @@ public sealed class History(ReadDatabase database)
 
         if (entries.Count <= limit)
         {
-            return new(entries, Next: null);
+            return new(entries, Next: filter.Type is null ? null : await connection.ExecuteScalarAsync<long?>(EndSql, parameters));
         }
 
         entries.RemoveAt(limit);

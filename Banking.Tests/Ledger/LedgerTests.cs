@@ -327,6 +327,8 @@ public sealed class LedgerTests(TestDatabase database)
                 (await bank.GetAsync($"/api/get_one_transaction?transaction_id={reply.Id("transaction_id")}")).TransactionText().Should().Be(reply.Text);
                 (await bank.BalanceAsync(account)).Should().Be(reply["to_balance_after"]);
                 (await bank.GetAsync($"/api/transaction_history?account_id={account}&limit=5")).Status.Should().Be(HttpStatusCode.OK);
+                (await bank.GetAsync($"/api/transaction_history?account_id={account}&from=2001-01-01T00:00:00Z&to={reply["created_at"]}&type=deposit&direction=credit&limit=5")).ShouldBeOk();
+                (await bank.GetAsync($"/api/balance_at?account_id={account}&at={reply["created_at"]}")).ShouldBeOk();
             }
         }
     }

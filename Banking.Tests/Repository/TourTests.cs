@@ -91,14 +91,20 @@ public sealed partial class TourTests(TestDatabase database)
         requests.Should().NotBeEmpty();
     }
 
-    /// <summary>Replaces variables by their values, and each {{$guid}} by a new one.</summary>
-    private static string Filled(string text, Dictionary<string, string> variables) =>
-        Variable().Replace(text, match => match.Groups[1].Value == "$guid" ? $"{Guid.NewGuid()}" : variables[match.Groups[1].Value]);
+    /// <summary>Replaces variables by their values, and those that REST Client makes: a new id, the time, and the time a day ago.</summary>
+    private static string Filled(string text, Dictionary<string, string> variables) => Variable().Replace(text, match => match.Groups[1].Value switch
+    {
+        "$guid" => $"{Guid.NewGuid()}",
+        "$datetime iso8601" => Now(),
+        "$datetime iso8601 -1 d" => Now(-1),
+        var name => variables[name],
+    });
 
-    /// <summary>The request that curl sends for these arguments.</summary>
+    /// <summary>The request that curl sends for these arguments. The shell has put in the time, and the date: of the day before, as this day may just have begun.</summary>
     private static HttpRequestMessage ToMessage(string arguments)
     {
-        var words = Word().Matches(arguments).Select(word => word.Value.Trim('\'')).ToList();
+        var timed = arguments.Replace("$(date -u +%FT%TZ)", Now(), StringComparison.Ordinal).Replace("$(date -u +%F)", Now(-1)[..10], StringComparison.Ordinal);
+        var words = Word().Matches(timed).Select(word => word.Value.Trim('\'', '"')).ToList();
         var body = words.IndexOf("-d") is var data and >= 0 ? words[data + 1] : null;
         var request = new HttpRequestMessage(body is null ? HttpMethod.Get : HttpMethod.Post, words[0].Replace("localhost:8080", "", StringComparison.Ordinal));
         request.Content = body is null ? null : new StringContent(body, Encoding.UTF8);
@@ -111,6 +117,8 @@ public sealed partial class TourTests(TestDatabase database)
         return request;
     }
 
+    private static string Now(int days = 0) => DateTime.UtcNow.AddDays(days).ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'");
+
     private static string Timeless(string text) => NewEachTime().Replace(text, "\"$1\":\"\"");
 
     // A call, an empty line and the answer.
@@ -120,10 +128,10 @@ public sealed partial class TourTests(TestDatabase database)
     [GeneratedRegex(@"^    [0-9]{3}  \{.*\}$", RegexOptions.Multiline)]
     private static partial Regex Answer();
 
-    [GeneratedRegex(@"'[^']*'|[^\s\\]+")]
+    [GeneratedRegex(@"'[^']*'|""[^""]*""|[^\s\\]+")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"""(created_at|expires_at|hash|trace_id)"":""[^""]*""")]
+    [GeneratedRegex(@"""(created_at|expires_at|at|hash|trace_id)"":""[^""]*""")]
     private static partial Regex NewEachTime();
 
     [GeneratedRegex(@"^(?<method>[A-Z]+) \{\{host\}\}(?<path>/api/\w+)", RegexOptions.Multiline)]

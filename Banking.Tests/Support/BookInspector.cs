@@ -85,6 +85,8 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
     /// <summary>Rows that a session of the test keeps locked.</summary>
     public sealed class Held(BookInspector book, NpgsqlConnection session, NpgsqlTransaction transaction) : IAsyncDisposable
     {
+        public int ProcessId => session.ProcessID;
+
         /// <summary>Returns the process id of another session as soon as one waits for these rows.</summary>
         public async Task<int> BlocksAsync(int except = 0)
         {

@@ -416,7 +416,11 @@ internal static class InvalidRequests
         yield return Get("get_one_request?key=a&account_id=1000", "key", "account_id", "idempotency_key");
 
         string[] limits = ["", "=", "=0", "=501", "=-1", "=x", "=1.5", "=+1", "=99999999999", "=1&limit=1"];
-        string[] cursors = ["=0", "=-1", "=x", "=1.5", "=%201", "=9223372036854775808", "=1&cursor=1"];
+        string[] cursors =
+        [
+            "=0", "=-1", "=x", "=1.5", "=1", "=1-", "=-5f3c9a01", "=0-5f3c9a01", "=1-5F3C9A01", "=1-5f3c9a0", "=1-5f3c9a01-", "=%201-5f3c9a01",
+            "=9223372036854775808-5f3c9a01", "=1-5f3c9a01", "=1-5f3c9a01&cursor=1-5f3c9a01",
+        ];
         foreach (var pages in new[] { "transaction_history?account_id=1000&", "account_events?account_id=1000&", "list_holds?account_id=1000&", "list_accounts?" })
         {
             foreach (var limit in limits)
@@ -449,6 +453,38 @@ internal static class InvalidRequests
             yield return Get($"list_holds?account_id=1000&status{status}", "status");
         }
 
+        string[] instants =
+        [
+            "", "=", "=now", "=2026-01-01", "=2026-01-01T00:00:00", "=2026-01-01 00:00:00Z", "=2026-01-01T00:00Z", "=2026-02-30T00:00:00Z", "=2026-01-01T24:00:00Z",
+            "=2026-01-01T00:00:00+01:00", "=2026-01-01T00:00:00.1234567890Z", "=1767225600",
+        ]; // a + in a query is a space
+        foreach (var (call, member) in new[] { ("transaction_history?account_id=1000&", "from"), ("transaction_history?account_id=1000&", "to"), ("balance_at?account_id=1000&", "at") })
+        {
+            foreach (var instant in instants)
+            {
+                yield return Get($"{call}{member}{instant}", member);
+            }
+
+            yield return Get($"{call}{member}=2001-01-01T00:00:00Z&{member}=2001-01-01T00:00:00Z", member);
+        }
+
+        yield return Get("transaction_history?account_id=1000&from=2026-01-01T00:00:00Z&to=2025-01-01T00:00:00Z", "from");
+        yield return Get("transaction_history?account_id=1000&from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00%2B01:00", "from");
+        foreach (var type in new[] { "", "=", "=Transfer", "=hold_placed", "=transfer,deposit", "=transfer&type=transfer" })
+        {
+            yield return Get($"transaction_history?account_id=1000&type{type}", "type");
+        }
+
+        foreach (var direction in new[] { "", "=", "=Debit", "=in", "=debit,credit", "=debit&direction=debit" })
+        {
+            yield return Get($"transaction_history?account_id=1000&direction{direction}", "direction");
+        }
+
+        yield return Get("transaction_history?account_id=x&from=x&to=x&type=x&direction=x&cursor=x&limit=x", "account_id", "from", "to", "type", "direction", "cursor", "limit");
+        yield return Get("balance_at?account_id=1000&at=2999-01-01T00:00:00Z", "at");
+        yield return Get("balance_at?account_id=1000&at=2001-01-01T00:00:00Z", "at");
+        yield return Get("balance_at", "account_id", "at");
+        yield return Get("balance_at?account_id=0&date=2001-01-01", "account_id", "date", "at");
         yield return Get("list_accounts?account_id=1000", "account_id");
         yield return Get("list_accounts?limit=0&cursor=0&status=x&currency=x", "limit", "cursor", "status", "currency");
         yield return Get("account_events?limit=x&type=opened", "account_id", "limit", "type");
