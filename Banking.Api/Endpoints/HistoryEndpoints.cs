@@ -51,7 +51,7 @@ public sealed record BalanceAtResponse(
 internal static class HistoryEndpoints
 {
     private const string FromDescription = "Only transactions at or after this instant (RFC 3339, with Z or an offset).";
-    private const string ToDescription = "Only transactions before this instant (RFC 3339, with Z or an offset). It must be after from.";
+    private const string ToDescription = "Only transactions before this instant (RFC 3339, with Z or an offset). It must be later than from.";
 
     // A page is read in parts and ends early if its metadata is large, so that its memory is bounded. In escaped JSON, the
     // metadata of 500 entries can take 24 MB, and twice as much as text in memory.
@@ -96,7 +96,7 @@ internal static class HistoryEndpoints
         var filter = new HistoryFilter(InstantAttribute.Parse(from), InstantAttribute.Parse(to), type, direction);
         if (filter.From >= filter.To)
         {
-            return Problem.Invalid("from", "must be before to.");
+            return Problem.Invalid("to", "must be later than from.");
         }
 
         var list = new PagedList("transaction_history", accountId, filter.From?.Ticks, filter.To?.Ticks, type, direction);

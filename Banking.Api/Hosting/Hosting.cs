@@ -28,6 +28,7 @@ internal static partial class Hosting
         services.AddSingleton<HoldExpiry>();
         services.AddSingleton<Requests>();
         services.AddSingleton<History>();
+        services.AddSingleton<Instants>();
         services.AddSingleton<PastBalances>();
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<Ledger>();

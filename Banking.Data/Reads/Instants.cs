@@ -1,10 +1,11 @@
+using System.Diagnostics;
 using Dapper;
 using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>Turns instants into places in the logs: the last transaction before an instant.</summary>
-internal static class Instants
+/// <summary>Turns instants into places in the log: the last transaction before an instant.</summary>
+public sealed class Instants(ReadDatabase database) : IDisposable
 {
     // The index (created_at, block_id) ends at the block that was the last before the instant. Times never run backwards along blocks.
     private const string LastBeforeSql = """
@@ -16,7 +17,7 @@ internal static class Instants
         """;
 
     // A later block cannot get a time before that of the last one.
-    private const string IsOverSql = """
+    private const string StandingSql = """
         SELECT last_created_at >= @at AS is_over
              , clock_timestamp() >= @at AS is_past
           FROM ledger_head
@@ -25,36 +26,64 @@ internal static class Instants
         """;
 
     // Waits for the write transaction under way, which may have a time before the instant. One that comes later takes its time later.
+    // There is nothing to keep, so its own commit does not wait for the disk.
     private const string WaitForWriterSql = """
-        SELECT
+        SELECT set_config('synchronous_commit', 'off', true)
           FROM ledger_head
          WHERE only_row
            FOR SHARE;
-
         """;
+
+    private readonly SemaphoreSlim turn = new(1);
+    private long lastWaitBegan;
 
     private sealed record Standing(bool IsOver, bool IsPast);
 
     /// <summary>The last transaction before an instant, as committed now; 0 if there is none.</summary>
-    public static Task<long> LastBeforeAsync(NpgsqlConnection connection, DateTime at) =>
+    internal static Task<long> LastBeforeAsync(NpgsqlConnection connection, DateTime at) =>
         connection.ExecuteScalarAsync<long>(LastBeforeSql, new { at });
 
     /// <summary>
     /// The last transaction before an instant that has passed, for ever: none before the instant is committed later. 0 if there is none;
-    /// null if the instant is in the future. A standby, which can't wait for a writer, refuses the wait as read-only (25006).
+    /// null if the instant is in the future.
     /// </summary>
-    public static async Task<long?> LastEverBeforeAsync(NpgsqlConnection connection, DateTime at)
+    public async Task<long?> LastEverBeforeAsync(DateTime at, CancellationToken cancellationToken)
     {
-        using (var read = await connection.QueryMultipleAsync(IsOverSql + LastBeforeSql, new { at }))
+        var (standing, last) = await database.ReadAsync(connection => StandAsync(connection, at), cancellationToken);
+        if (standing.IsOver || !standing.IsPast)
         {
-            var (standing, last) = (await read.ReadSingleAsync<Standing>(), await read.ReadSingleOrDefaultAsync<long>());
-            if (standing.IsOver || !standing.IsPast)
-            {
-                return standing.IsOver ? last : null;
-            }
+            return standing.IsOver ? last : null;
         }
 
-        await connection.ExecuteAsync(WaitForWriterSql);
-        return await LastBeforeAsync(connection, at);
+        await WaitForWriterAsync(cancellationToken);
+        return await database.ReadAsync(connection => LastBeforeAsync(connection, at), cancellationToken);
+    }
+
+    public void Dispose() => turn.Dispose();
+
+    private static async Task<(Standing Standing, long Last)> StandAsync(NpgsqlConnection connection, DateTime at)
+    {
+        using var read = await connection.QueryMultipleAsync(StandingSql + LastBeforeSql, new { at });
+        return (await read.ReadSingleAsync<Standing>(), await read.ReadSingleOrDefaultAsync<long>());
+    }
+
+    /// <summary>One waits for all who came before it began: many at once would lock writers out, and pages out of the connections.</summary>
+    private async Task WaitForWriterAsync(CancellationToken cancellationToken)
+    {
+        var came = Stopwatch.GetTimestamp();
+        await turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (lastWaitBegan < came)
+            {
+                var began = Stopwatch.GetTimestamp();
+                await database.ReadAsync(connection => connection.ExecuteAsync(WaitForWriterSql), cancellationToken);
+                lastWaitBegan = began;
+            }
+        }
+        finally
+        {
+            turn.Release();
+        }
     }
 }

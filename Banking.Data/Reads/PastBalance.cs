@@ -10,13 +10,14 @@ namespace Banking.Data;
 public sealed record PastBalance(string Currency, DateTime Opened, bool IsFuture, decimal Balance, long? TransactionId);
 
 /// <summary>Reads balances of the past from the log.</summary>
-public sealed class PastBalances(ReadDatabase database)
+public sealed class PastBalances(ReadDatabase database, Instants instants)
 {
     private const string AccountSql = """
         SELECT currency
              , created_at
           FROM account
          WHERE account_id = @account_id;
+
         """;
 
     // Walks the same two indexes as History, for one row.
@@ -35,18 +36,17 @@ public sealed class PastBalances(ReadDatabase database)
     private sealed record LastEntry(long TransactionId, decimal BalanceAfter);
 
     /// <summary>The balance at the instant, or null if there is no such account.</summary>
-    public Task<PastBalance?> GetAsync(long accountId, DateTime at, CancellationToken cancellationToken) =>
-        database.ReadAsync(connection => GetAsync(connection, accountId, at), cancellationToken);
-
-    private static async Task<PastBalance?> GetAsync(NpgsqlConnection connection, long accountId, DateTime at)
+    public async Task<PastBalance?> GetAsync(long accountId, DateTime at, CancellationToken cancellationToken)
     {
-        if (await connection.QuerySingleOrDefaultAsync<AccountRow>(AccountSql, new { account_id = accountId }) is not { } account)
-        {
-            return null;
-        }
+        var last = await instants.LastEverBeforeAsync(at, cancellationToken);
+        return await database.ReadAsync(connection => GetAsync(connection, accountId, last), cancellationToken);
+    }
 
-        var last = await Instants.LastEverBeforeAsync(connection, at);
-        var entry = await connection.QuerySingleOrDefaultAsync<LastEntry>(LastEntrySql, new { account_id = accountId, last = last ?? 0 });
-        return new(account.Currency, account.CreatedAt, IsFuture: last is null, entry?.BalanceAfter ?? 0, entry?.TransactionId);
+    private static async Task<PastBalance?> GetAsync(NpgsqlConnection connection, long accountId, long? last)
+    {
+        using var read = await connection.QueryMultipleAsync(AccountSql + LastEntrySql, new { account_id = accountId, last = last ?? 0 });
+        var account = await read.ReadSingleOrDefaultAsync<AccountRow>();
+        var entry = await read.ReadSingleOrDefaultAsync<LastEntry>();
+        return account is null ? null : new(account.Currency, account.CreatedAt, IsFuture: last is null, entry?.BalanceAfter ?? 0, entry?.TransactionId);
     }
 }

@@ -468,8 +468,8 @@ internal static class InvalidRequests
             yield return Get($"{call}{member}=2001-01-01T00:00:00Z&{member}=2001-01-01T00:00:00Z", member);
         }
 
-        yield return Get("transaction_history?account_id=1000&from=2026-01-01T00:00:00Z&to=2025-01-01T00:00:00Z", "from");
-        yield return Get("transaction_history?account_id=1000&from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00%2B01:00", "from");
+        yield return Get("transaction_history?account_id=1000&from=2026-01-01T00:00:00Z&to=2025-01-01T00:00:00Z", "to");
+        yield return Get("transaction_history?account_id=1000&from=2026-01-01T00:00:00Z&to=2026-01-01T01:00:00%2B01:00", "to");
         foreach (var type in new[] { "", "=", "=Transfer", "=hold_placed", "=transfer,deposit", "=transfer&type=transfer" })
         {
             yield return Get($"transaction_history?account_id=1000&type{type}", "type");
