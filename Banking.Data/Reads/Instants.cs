@@ -67,7 +67,7 @@ public sealed class Instants(ReadDatabase database) : IDisposable
         return (await read.ReadSingleAsync<Standing>(), await read.ReadSingleOrDefaultAsync<long>());
     }
 
-    /// <summary>One waits for all who came before it began: many at once would lock writers out, and pages out of the connections.</summary>
+    /// <summary>One waits for all who came before it began. If a writer is stuck, many at once would take all connections from the pages.</summary>
     private async Task WaitForWriterAsync(CancellationToken cancellationToken)
     {
         var came = Stopwatch.GetTimestamp();
