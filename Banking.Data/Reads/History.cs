@@ -24,7 +24,7 @@ public sealed record Entry(
 public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 
 /// <summary>Reads the entries of an account in pages.</summary>
-public sealed class History(ReadDatabase database)
+public sealed class History(ReplicaReads database)
 {
     // Each side of account_entry walks its own index (account, transaction_id) from the cursor down. PostgreSQL merges the two until the
     // page is full, so a page costs the same at any depth. Both columns are compared and sorted as one pair, which only these
@@ -62,7 +62,8 @@ public sealed class History(ReadDatabase database)
 
     /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/>, or null if there is no such account.</summary>
     public Task<HistoryPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
-        database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
+        database.ReadAsync(
+            connection => PageAsync(connection, accountId, limit, before), cancellationToken, transactionId: before == long.MaxValue ? 0 : before);
 
     private static async Task<HistoryPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
     {
