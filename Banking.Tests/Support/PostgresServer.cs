@@ -73,7 +73,9 @@ internal sealed class PostgresServer : IAsyncDisposable
     public async Task KillAsync()
     {
         await SignalAsync("-KILL");
-        File.Delete(Path.Combine(Folder, "postmaster.pid")); // where nobody buries the dead process, it seems to run
+        // As long as the system keeps a record of the dead process, PostgreSQL believes that it runs.
+        File.Delete(Path.Combine(Folder, "postmaster.pid"));
+        File.Delete(Path.Combine(Folder, $".s.PGSQL.{Port}.lock"));
     }
 
     /// <summary>Stops all its processes where they are. Its connections stay open.</summary>
