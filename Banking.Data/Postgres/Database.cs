@@ -25,7 +25,7 @@ public static class Database
              , set_config('statement_timeout', @statement, false);
         """;
 
-    private const int LedgerConnections = 4; // the ledger and readiness each use one at a time
+    private const int LedgerConnections = 4; // the ledger, readiness and the check of the standby each use one at a time
 
     /// <summary>The connections of the ledger and of readiness.</summary>
     public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)

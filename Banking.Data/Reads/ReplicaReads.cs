@@ -43,6 +43,7 @@ public sealed class ReplicaReads(ReadDatabase primary, Standby? standby) : IAsyn
             {
                 // Whatever it is, the primary has the last word. But what is too much for the standby stays away from the primary, which
                 // needs its strength for postings.
+                Telemetry.ReplicaFailures.Add(1);
                 if (exception is not PostgresException && Database.IsTransient(exception))
                 {
                     standby.Leave(use);

@@ -109,9 +109,9 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
                 previous_hash = head.PreviousHash,
             })).WaitAsync(stop);
         }
-        catch (Exception exception) when (Database.IsTransient(exception))
+        catch (Exception) when (!stop.IsCancellationRequested)
         {
-            // The standby answers and the primary does not. What was last known of the standby holds.
+            // The standby answers and the primary does not. What was last known of the standby still counts.
             if (state == State.InUse)
             {
                 use ??= new();

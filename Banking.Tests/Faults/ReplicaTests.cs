@@ -114,13 +114,13 @@ public sealed class ReplicaTests : IAsyncLifetime
         (await service.DepositAsync(account, "1")).ShouldBeCreated();
         await Wait.UntilAsync(async () => (await service.HistoryAsync(account)).Count == 2);
         await service.SaidAsync("more than Banking__ReplicaLagSeconds (1)");
-        (await GaugeAsync(service, "banking_replica_used")).Should().Be(0);
-        (await GaugeAsync(service, "banking_replica_lag_seconds")).Should().BeGreaterThan(1);
+        (await MetricAsync(service, "banking_replica_used")).Should().Be(0);
+        (await MetricAsync(service, "banking_replica_lag_seconds")).Should().BeGreaterThan(1);
         (await service.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
 
         await ResumeAsync();
         await TakenAgainAsync(service, account);
-        (await GaugeAsync(service, "banking_replica_used")).Should().Be(1);
+        (await MetricAsync(service, "banking_replica_used")).Should().Be(1);
         service.Warnings.Where(line => line.Contains("standby")).Should().ContainSingle();
         service.Errors.Should().BeEmpty();
     }
@@ -169,6 +169,7 @@ public sealed class ReplicaTests : IAsyncLifetime
 
         (await sent).Status.Should().Be(HttpStatusCode.OK);
         (await sent).Body.GetProperty("transactions").GetArrayLength().Should().Be(1);
+        (await MetricAsync(service, "banking_replica_failures_total")).Should().Be(1);
         await ResumeAsync();
         service.Warnings.Where(line => line.Contains("failed with 503")).Should().BeEmpty();
     }
@@ -335,6 +336,6 @@ public sealed class ReplicaTests : IAsyncLifetime
     private static async Task<List<JsonElement>> ListAsync(ServiceProcess service) =>
         [.. (await service.GetAsync("/api/list_accounts")).Body.GetProperty("accounts").EnumerateArray()];
 
-    private static async Task<double> GaugeAsync(ServiceProcess service, string name) => double.Parse(
+    private static async Task<double> MetricAsync(ServiceProcess service, string name) => double.Parse(
         (await service.GetAsync("/metrics")).Text.Split('\n').Single(line => line.StartsWith(name, StringComparison.Ordinal)).Split(' ')[1], CultureInfo.InvariantCulture);
 }
