@@ -50,6 +50,10 @@ public sealed class LedgerOptions
     [Range(1, 1_000_000)]
     public int ReadLimit { get; init; } = 100;
 
+    /// <summary>How far the standby in ConnectionStrings__Replica may be behind the primary, in seconds. If it is further behind, the primary serves its reads.</summary>
+    [Range(1, 3_600)]
+    public int ReplicaLagSeconds { get; init; } = 5;
+
     /// <summary>How many megabytes PostgreSQL may use for the sorts and hashes of one <c>verify</c>.</summary>
     [Range(64, 1_048_576)]
     public int VerifyMemory { get; init; } = 512;

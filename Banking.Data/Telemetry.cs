@@ -37,6 +37,15 @@ public static class Telemetry
     internal static readonly Gauge<double> SettlementUse = Meter.CreateGauge<double>(
         "banking.settlement.use", description: "How full a currency's settlement account is, by currency: 1 is full.");
 
+    internal static readonly Gauge<double> ReplicaLag = Meter.CreateGauge<double>(
+        "banking.replica.lag", "s", "How far the standby was behind the primary when they were last compared. Missing without a standby.");
+
+    internal static readonly Gauge<int> ReplicaUsed = Meter.CreateGauge<int>(
+        "banking.replica.used", description: "Whether history, lists and statements are read from the standby: 1 or 0. Missing without a standby.");
+
+    internal static readonly Counter<long> ReplicaFailures = Meter.CreateCounter<long>(
+        "banking.replica.failures", "{read}", "Reads that began on the standby, failed or were broken off there, and ran again on the primary.");
+
     private static InstrumentAdvice<double> Seconds => new()
     {
         HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],

@@ -17,9 +17,13 @@ internal sealed partial class BookDatabase(
 
     public string Description { get; private set; } = "";
 
+    /// <summary>Of the standby that serves some of the reads; null if there is none.</summary>
+    public string? ReplicaConnectionString { get; private set; }
+
     /// <summary>Reads the settings, or starts the private PostgreSQL.</summary>
     public async Task FindAsync()
     {
+        ReplicaConnectionString = Settings.ConnectionString(configuration, "Replica");
         if (Settings.ConnectionString(configuration, "Banking") is { } configured)
         {
             var named = new NpgsqlConnectionStringBuilder(configured);

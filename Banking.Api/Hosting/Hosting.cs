@@ -18,6 +18,9 @@ internal static partial class Hosting
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
         services.AddSingleton(provider => new ReadDatabase(
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+        services.AddSingleton(provider => new ReplicaReads(
+            provider.GetRequiredService<ReadDatabase>(),
+            provider.GetRequiredService<BookDatabase>().ReplicaConnectionString is { } replica ? ActivatorUtilities.CreateInstance<Standby>(provider, replica) : null));
         services.AddSingleton<Currencies>();
         services.AddSingleton<Accounts>();
         services.AddSingleton<AccountList>();
@@ -38,6 +41,7 @@ internal static partial class Hosting
         services.AddSingleton(provider => new CriticalLoop("look-up of transactions", provider.GetRequiredService<Transactions>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("look-up of holds", provider.GetRequiredService<Holds>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("expiry of holds", provider.GetRequiredService<HoldExpiry>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("check of the standby", provider.GetRequiredService<ReplicaReads>().RunAsync));
         services.AddHostedService<CriticalLoops>();
     }
 

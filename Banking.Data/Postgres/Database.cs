@@ -25,7 +25,7 @@ public static class Database
              , set_config('statement_timeout', @statement, false);
         """;
 
-    private const int LedgerConnections = 4; // the ledger and readiness each use one at a time
+    private const int LedgerConnections = 4; // the ledger, readiness and the check of the standby each use one at a time
 
     /// <summary>The connections of the ledger and of readiness.</summary>
     public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)
@@ -38,23 +38,33 @@ public static class Database
         return Pool(settings, LedgerConnections, options.Schema, options, statementSeconds: 0);
     }
 
-    /// <summary>The connections of all reads. The server itself ends a statement that takes too long; Npgsql never has to ask it to.</summary>
-    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options)
+    /// <summary>
+    /// The connections of all reads of the primary, or of a standby. The server itself ends a statement that takes too long; Npgsql never
+    /// has to ask it to.
+    /// </summary>
+    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options, bool ofStandby)
     {
-        var settings = SettingsFor(connectionString, options.Schema, "reads");
+        var settings = ofStandby
+            ? SettingsFor(connectionString, options.Schema, "replica reads", server: "prefer-standby")
+            : SettingsFor(connectionString, options.Schema, "reads");
+        if (ofStandby)
+        {
+            settings.LoadBalanceHosts = false; // one is judged for all
+        }
+
         settings.CommandTimeout = 0;
         settings.Timeout = options.ReadSeconds;
-        return Pool(settings, options.ReadConnections, $"{options.Schema}_reads", options, options.ReadSeconds);
+        return Pool(settings, options.ReadConnections, $"{options.Schema}_{(ofStandby ? "replica_reads" : "reads")}", options, options.ReadSeconds);
     }
 
-    /// <summary>What all connections to a book share: its schema, the primary if there are several hosts, and an application name for the DBA.</summary>
-    internal static NpgsqlConnectionStringBuilder SettingsFor(string connectionString, string schema, string purpose = "")
+    /// <summary>What all connections to a book share: its schema, the kind of server if there are several hosts, and an application name for the DBA.</summary>
+    internal static NpgsqlConnectionStringBuilder SettingsFor(string connectionString, string schema, string purpose = "", string server = "primary")
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema };
         settings.ApplicationName = $"{settings.ApplicationName ?? "core-banking"} {purpose}".TrimEnd();
         if (settings.Host?.Contains(',', StringComparison.Ordinal) == true)
         {
-            settings.TargetSessionAttributes ??= "primary";
+            settings.TargetSessionAttributes ??= server;
         }
 
         return settings;

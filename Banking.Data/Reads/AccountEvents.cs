@@ -36,7 +36,7 @@ public sealed record AccountEvent(
 public sealed record AccountEventPage(string Currency, IReadOnlyList<AccountEvent> Events, long? Next);
 
 /// <summary>Reads the events of an account in pages.</summary>
-public sealed class AccountEvents(ReadDatabase database)
+public sealed class AccountEvents(ReplicaReads database)
 {
     // Compared as one pair, as in History, so that only the index (account_id, account_event_id) can serve it.
     private const string PageSql = """
@@ -68,7 +68,8 @@ public sealed class AccountEvents(ReadDatabase database)
 
     /// <summary>At most <paramref name="limit"/> events older than event <paramref name="before"/>, or null if there is no such account.</summary>
     public Task<AccountEventPage?> PageAsync(long accountId, int limit, long before, CancellationToken cancellationToken) =>
-        database.ReadAsync(connection => PageAsync(connection, accountId, limit, before), cancellationToken);
+        database.ReadAsync(
+            connection => PageAsync(connection, accountId, limit, before), cancellationToken, accountEventId: before == long.MaxValue ? 0 : before);
 
     private static async Task<AccountEventPage?> PageAsync(NpgsqlConnection connection, long accountId, int limit, long before)
     {

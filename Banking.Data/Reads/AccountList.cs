@@ -10,7 +10,7 @@ public sealed record AccountFilter(string? Currency, string? Status, string? Ref
 public sealed record AccountPage(IReadOnlyList<Account> Accounts, long? Next);
 
 /// <summary>Lists customers' accounts in pages.</summary>
-public sealed class AccountList(ReadDatabase database)
+public sealed class AccountList(ReplicaReads database)
 {
     /// <summary>The id before the first customer's account.</summary>
     public const long Start = 999;

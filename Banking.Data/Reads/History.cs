@@ -27,7 +27,7 @@ public sealed record HistoryFilter(DateTime? From = null, DateTime? To = null, s
 public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 
 /// <summary>Reads the entries of an account in pages.</summary>
-public sealed class History(ReadDatabase database)
+public sealed class History(ReplicaReads database)
 {
     // A page looks at no more entries than this. A type that few entries have makes a page short, not slow.
     private const int MostLookedAt = 5_000;
@@ -84,8 +84,8 @@ public sealed class History(ReadDatabase database)
         """;
 
     /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/> that pass the filter, or null if there is no such account.</summary>
-    public Task<HistoryPage?> PageAsync(long accountId, HistoryFilter filter, int limit, long before, CancellationToken cancellationToken) =>
-        database.ReadAsync(connection => PageAsync(connection, accountId, filter, limit, before), cancellationToken);
+    public Task<HistoryPage?> PageAsync(long accountId, HistoryFilter filter, int limit, long before, CancellationToken cancellationToken) => database.ReadAsync(
+        connection => PageAsync(connection, accountId, filter, limit, before), cancellationToken, transactionId: before == long.MaxValue ? 0 : before);
 
     private static async Task<HistoryPage?> PageAsync(NpgsqlConnection connection, long accountId, HistoryFilter filter, int limit, long before)
     {

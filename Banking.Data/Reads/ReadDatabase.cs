@@ -9,7 +9,7 @@ public sealed class OverloadedException() : Exception("Too many reads are waitin
 /// The reads' own connections, and a gate that lets in as many reads at once as there are connections. A caller may leave at any
 /// time; its read keeps its place until it ends by itself.
 /// </summary>
-public sealed class ReadDatabase(string connectionString, LedgerOptions options) : IAsyncDisposable
+public sealed class ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false) : IAsyncDisposable
 {
     private const int LookupLoops = 3; // of accounts, transactions and holds
 
@@ -17,7 +17,7 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options)
     private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);
     private readonly SemaphoreSlim places = new(options.ReadConnections - LookupLoops);
     private readonly Lock replacing = new();
-    private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options);
+    private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, ofStandby);
     private int asked;
 
     /// <summary>Runs <paramref name="read"/> when its turn comes.</summary>
@@ -81,7 +81,7 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options)
             {
                 if (dataSource == used)
                 {
-                    dataSource = Database.ConnectForReads(connectionString, options);
+                    dataSource = Database.ConnectForReads(connectionString, options, ofStandby);
                 }
             }
 

@@ -39,11 +39,12 @@ public sealed partial class DashboardTests(TestDatabase database)
         }
     }
 
-    /// <summary>The metrics of a service after a posting, a refusal, a replay and a retry.</summary>
+    /// <summary>The metrics of a service with a standby (here the primary itself) after a posting, a refusal, a replay and a retry.</summary>
     private async Task<string> ScrapeAsync()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var service = new ServiceProcess(proxy.ConnectionString, $"book_{Guid.NewGuid():N}");
+        await using var service = new ServiceProcess(
+            proxy.ConnectionString, $"book_{Guid.NewGuid():N}", ("ConnectionStrings__Replica", database.ConnectionString));
         await service.StartAsync();
         var account = await service.OpenAsync("1");
         proxy.Break([Fault.CutAfterCommit]);

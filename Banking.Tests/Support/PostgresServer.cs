@@ -69,6 +69,20 @@ internal sealed class PostgresServer : IAsyncDisposable
     /// <summary>Stops it as a crash does: without a checkpoint and without telling its clients.</summary>
     public Task CrashAsync() => RunAsync("pg_ctl", "stop", "-D", Folder, "-m", "immediate", "-w");
 
+    /// <summary>kill -9 of all its processes.</summary>
+    public async Task KillAsync()
+    {
+        await SignalAsync("-KILL");
+        // As long as the system keeps a record of the dead process, PostgreSQL believes that it runs.
+        File.Delete(Path.Combine(Folder, "postmaster.pid"));
+        File.Delete(Path.Combine(Folder, $".s.PGSQL.{Port}.lock"));
+    }
+
+    /// <summary>Stops all its processes where they are. Its connections stay open.</summary>
+    public Task FreezeAsync() => SignalAsync("-STOP");
+
+    public Task ThawAsync() => SignalAsync("-CONT");
+
     public Task PromoteAsync() => RunAsync("pg_ctl", "promote", "-D", Folder, "-w");
 
     public async ValueTask DisposeAsync()
@@ -104,6 +118,13 @@ internal sealed class PostgresServer : IAsyncDisposable
         RunAsync("pg_basebackup", ["-D", Folder, "-c", "fast", "-d", $"host=127.0.0.1 port={primary.Port} user=postgres", .. options]);
 
     private Task SetAsync(params string[] settings) => File.AppendAllLinesAsync(Path.Combine(Folder, "postgresql.conf"), settings);
+
+    private async Task SignalAsync(string signal)
+    {
+        var postmaster = (await File.ReadAllLinesAsync(Path.Combine(Folder, "postmaster.pid")))[0];
+        var children = await File.ReadAllTextAsync($"/proc/{postmaster}/task/{postmaster}/children");
+        await Run.ToEndAsync(new("kill", [signal, postmaster, .. children.Split(' ', StringSplitOptions.RemoveEmptyEntries)]));
+    }
 
     // PostgreSQL refuses to run as root.
     private static ProcessStartInfo As(ProcessStartInfo start)
