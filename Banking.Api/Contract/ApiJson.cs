@@ -30,6 +30,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(RequestResponse))]
 [JsonSerializable(typeof(HistoryResponse))]
 [JsonSerializable(typeof(AuditHeadResponse))]
+[JsonSerializable(typeof(IReadOnlyList<CloudEvent>))]
 [JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(Data.CheckResult))]

@@ -29,6 +29,10 @@ internal static partial class Hosting
         services.AddSingleton<Requests>();
         services.AddSingleton<History>();
         services.AddSingleton<AuditHeads>();
+        services.AddSingleton<BookEvents>();
+        services.AddSingleton<EventFeed>();
+        services.AddSingleton<CloudEventWriter>();
+        services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Ledger>();
         services.AddSingleton<Readiness>();
         services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
@@ -36,6 +40,7 @@ internal static partial class Hosting
         services.AddSingleton(provider => new CriticalLoop("look-up of transactions", provider.GetRequiredService<Transactions>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("look-up of holds", provider.GetRequiredService<Holds>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("expiry of holds", provider.GetRequiredService<HoldExpiry>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("event feed", provider.GetRequiredService<EventFeed>().RunAsync));
         services.AddHostedService<CriticalLoops>();
     }
 
