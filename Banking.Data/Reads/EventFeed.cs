@@ -32,7 +32,8 @@ public sealed partial class EventFeed : IDisposable
         meter.CreateObservableGauge("banking.events.waiting", () => Waiting, "{request}", "Long polls and streams that wait for the next event.");
     }
 
-    private int Waiting => Volatile.Read(ref waiting);
+    /// <summary>How many wait for the next event.</summary>
+    public int Waiting => Volatile.Read(ref waiting);
 
     /// <summary>
     /// At most <paramref name="limit"/> events after a place, as soon as there are any. Empty if none came in that time; null where the
