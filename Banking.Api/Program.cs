@@ -48,6 +48,7 @@ api.MapTransactions();
 api.MapRequests();
 api.MapHistory();
 api.MapAudit();
+api.MapEvents();
 
 app.MapHealth();
 app.MapMetrics();

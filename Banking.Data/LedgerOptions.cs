@@ -41,9 +41,9 @@ public sealed class LedgerOptions
 
     /// <summary>
     /// How many database connections the reads of one instance may use: three for look-ups of accounts, transactions and
-    /// holds, the others for pages. The ledger and readiness have up to four more.
+    /// holds, one for the feed of events, the others for pages. The ledger and readiness have up to four more.
     /// </summary>
-    [Range(4, 1_000)]
+    [Range(5, 1_000)]
     public int ReadConnections { get; init; } = 16;
 
     /// <summary>How many pages may be read or wait at the same time. One more is refused as overloaded.</summary>

@@ -31,6 +31,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(HistoryResponse))]
 [JsonSerializable(typeof(BalanceAtResponse))]
 [JsonSerializable(typeof(AuditHeadResponse))]
+[JsonSerializable(typeof(IReadOnlyList<CloudEvent>))]
 [JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(Data.CheckResult))]

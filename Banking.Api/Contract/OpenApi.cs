@@ -23,12 +23,17 @@ internal static class OpenApi
         ["Postings"] = "Move money: in, out, and from account to account. Reverse it, or post many at once.",
         ["Holds"] = "Reserve money now, and pay it later.",
         ["History"] = "Read what was posted.",
+        ["Events"] = "Follow everything that happens, in order.",
         ["Audit"] = "Prove that nothing was rewritten.",
     };
 
     /// <summary>States what an endpoint answers: its success, the problems of every endpoint, and its own refusals.</summary>
     public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, params Refusal[] refusals) =>
-        endpoint.Produces<TSuccess>(status).WithMetadata(new PossibleProblems(
+        endpoint.Answers<TSuccess>(status, "application/json", refusals);
+
+    /// <summary>The same, for a success of another media type.</summary>
+    public static RouteHandlerBuilder Answers<TSuccess>(this RouteHandlerBuilder endpoint, int status, string contentType, params Refusal[] refusals) =>
+        endpoint.Produces<TSuccess>(status, contentType).WithMetadata(new PossibleProblems(
         [
             "validation_failed", "unauthorized", "insufficient_scope", "method_not_allowed", "rate_limited", "internal_error", "database_unavailable",
             "authority_unavailable", .. refusals.Select(Problem.CodeOf),

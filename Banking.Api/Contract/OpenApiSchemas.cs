@@ -34,7 +34,7 @@ internal static class OpenApiSchemas
         if (type == typeof(DateTime) || type == typeof(DateTime?))
         {
             // Its converter hides these.
-            schema.Type = JsonSchemaType.String;
+            schema.Type = JsonSchemaType.String | (type == typeof(DateTime?) ? JsonSchemaType.Null : default);
             schema.Format = "date-time";
             schema.Description = attributes.OfType<DescriptionAttribute>().SingleOrDefault()?.Description;
         }

@@ -62,11 +62,15 @@ internal static class StrictRequests
     {
         if (HttpMethods.IsHead(context.Request.Method))
         {
+            context.Items[HttpMethods.Head] = true;
             context.Request.Method = HttpMethods.Get;
         }
 
         return next(context);
     });
+
+    /// <summary>Whether nobody reads the body of the answer.</summary>
+    public static bool IsHead(HttpContext context) => context.Items.ContainsKey(HttpMethods.Head);
 
     /// <summary>Forbids caches to store any answer of the API.</summary>
     public static void UseNoStore(this WebApplication app) => app.Use((context, next) =>

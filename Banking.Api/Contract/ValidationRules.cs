@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text;
 using System.Text.Json;
+using Banking.Data;
 
 namespace Banking.Api;
 
@@ -115,6 +116,26 @@ public sealed class LimitAttribute() : RangeAttribute(1, Most)
     public const int Most = 500;
 
     public override string FormatErrorMessage(string name) => $"must be a whole number from 1 to {Most}.";
+}
+
+/// <summary>A place in the book: the id of an event, or 0-0.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class EventIdAttribute : ValidationAttribute
+{
+    public const string Rule = "must be the id of an event, such as 42-7, or 0-0 for the beginning of the book. An id that this book has not reached comes from another book or was lost in a restore.";
+
+    public override bool IsValid(object? value) => value is null || (value is string text && EventCursor.TryParse(text, out _));
+
+    public override string FormatErrorMessage(string name) => Rule;
+}
+
+/// <summary>How long a call waits for its answer, in seconds.</summary>
+[AttributeUsage(AttributeTargets.Parameter)]
+public sealed class WaitAttribute() : RangeAttribute(0, Most)
+{
+    public const int Most = 30;
+
+    public override string FormatErrorMessage(string name) => $"must be a whole number of seconds from 0 to {Most}.";
 }
 
 /// <summary>An instant in the query: a time with <c>Z</c> or an offset from UTC.</summary>

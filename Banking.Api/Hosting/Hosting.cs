@@ -34,6 +34,10 @@ internal static partial class Hosting
         services.AddSingleton<Instants>();
         services.AddSingleton<PastBalances>();
         services.AddSingleton<AuditHeads>();
+        services.AddSingleton<BookEvents>();
+        services.AddSingleton<EventFeed>();
+        services.AddSingleton<CloudEventWriter>();
+        services.AddSingleton(TimeProvider.System);
         services.AddSingleton<Ledger>();
         services.AddSingleton<Readiness>();
         services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
@@ -42,6 +46,7 @@ internal static partial class Hosting
         services.AddSingleton(provider => new CriticalLoop("look-up of holds", provider.GetRequiredService<Holds>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("expiry of holds", provider.GetRequiredService<HoldExpiry>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("check of the standby", provider.GetRequiredService<ReplicaReads>().RunAsync));
+        services.AddSingleton(provider => new CriticalLoop("event feed", provider.GetRequiredService<EventFeed>().RunAsync));
         services.AddHostedService<CriticalLoops>();
     }
 

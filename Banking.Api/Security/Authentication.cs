@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.JwtBearer;
 using Microsoft.AspNetCore.Authorization;
 using Microsoft.AspNetCore.DataProtection;
@@ -12,6 +13,7 @@ internal static partial class Authentication
 {
     public const string Scheme = JwtBearerDefaults.AuthenticationScheme;
 
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     /// <summary>Sets the scope that a caller of this endpoint needs. An endpoint of the API without one refuses everybody.</summary>
@@ -38,7 +40,7 @@ internal static partial class Authentication
             var tokens = bearer.TokenValidationParameters;
             tokens.ValidateIssuer = true;
             tokens.ValidateAudience = true;
-            tokens.ClockSkew = TimeSpan.FromSeconds(30);
+            tokens.ClockSkew = ClockSkew;
             tokens.IssuerSigningKeys = []; // ASP.NET's own reader fails if an issuer has two keys, and accepts every key for every issuer
             if (settings.Keys is { Count: > 0 } keys)
             {
@@ -76,6 +78,10 @@ internal static partial class Authentication
             app.UseAuthorization();
         }
     }
+
+    /// <summary>How long this call's token is still accepted; null without a token.</summary>
+    public static TimeSpan? TokenLeft(HttpContext context) =>
+        context.Features.Get<IAuthenticateResultFeature>()?.AuthenticateResult?.Properties?.ExpiresUtc is { } end ? end + ClockSkew - DateTimeOffset.UtcNow : null;
 
     /// <summary>Throws if callers would need no token although the operator has not allowed that, or if the settings cannot check a token.</summary>
     public static void CheckAuthentication(this WebApplication app)

@@ -14,6 +14,9 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
     /// <summary>The last transaction id that this instance has committed.</summary>
     public long LastTransactionId { get; private set; }
 
+    /// <summary>Something may have been committed.</summary>
+    public event Action? Committed;
+
     /// <summary>Answers the requests of the batch, and returns those that have to wait for a locked account.</summary>
     public async Task<IReadOnlyList<Pending>> RunAsync(List<Pending> batch, int attempt = 1)
     {
@@ -25,6 +28,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
                 var book = await transaction.RunAsync(batch, isFirstAttempt: attempt == 1);
                 isFailing = false;
                 LastTransactionId = book.LastTransactionId;
+                Committed?.Invoke();
                 Telemetry.BatchSize.Record(batch.Sum(pending => pending.Weight));
                 foreach (var settlement in book.Settlements)
                 {

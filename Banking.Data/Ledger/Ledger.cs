@@ -35,6 +35,13 @@ public sealed class Ledger : IDisposable
     /// <summary>How many requests wait for their answer. A batch counts by its postings.</summary>
     public int Waiting => Volatile.Read(ref waiting);
 
+    /// <summary>This instance may have committed something.</summary>
+    public event Action? Committed
+    {
+        add => commit.Committed += value;
+        remove => commit.Committed -= value;
+    }
+
     private TimeSpan Age => Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
 
     /// <summary>Does the request, exactly once, or says why not. Faults where the fault is ours.</summary>

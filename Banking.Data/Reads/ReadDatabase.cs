@@ -11,11 +11,11 @@ public sealed class OverloadedException() : Exception("Too many reads are waitin
 /// </summary>
 public sealed class ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false) : IAsyncDisposable
 {
-    private const int LookupLoops = 3; // of accounts, transactions and holds
+    private const int Loops = 4; // the look-ups of accounts, transactions and holds, and the feed of events
 
     // Opening a connection may take ReadSeconds, and the statement again: only a server that hangs takes longer than both.
     private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);
-    private readonly SemaphoreSlim places = new(options.ReadConnections - LookupLoops);
+    private readonly SemaphoreSlim places = new(options.ReadConnections - Loops);
     private readonly Lock replacing = new();
     private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, ofStandby);
     private int asked;
@@ -52,7 +52,7 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
         }
     }
 
-    /// <summary>Runs without waiting for a turn. For the look-up loops: each runs one read at a time and has its own connection.</summary>
+    /// <summary>Runs without waiting for a turn. For the loops: each runs one read at a time and has its own connection.</summary>
     internal async Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read)
     {
         try

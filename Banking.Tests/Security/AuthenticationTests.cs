@@ -12,7 +12,7 @@ namespace Banking.Tests;
 /// <summary>Which callers are accepted, for which calls, and under which name.</summary>
 public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<GuardedBank>
 {
-    private const string Everything = "accounts:read accounts:write accounts:manage transactions:read transactions:write transactions:reverse holds:read holds:write audit:read";
+    private const string Everything = "accounts:read accounts:write accounts:manage transactions:read transactions:write transactions:reverse holds:read holds:write events:read audit:read";
 
     public static readonly string[] OpenPaths =
     [
@@ -46,6 +46,7 @@ public sealed class AuthenticationTests(GuardedBank guarded) : IClassFixture<Gua
         { "release_hold", "holds:write" },
         { "get_one_hold", "holds:read" },
         { "list_holds", "holds:read" },
+        { "events", "events:read" },
         { "audit_head", "audit:read" },
     };
 

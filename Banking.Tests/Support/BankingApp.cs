@@ -15,9 +15,15 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
     private readonly Host host;
 
     public BankingApp(TestDatabase database, string? schema = null, params (string Name, string Value)[] settings)
+        : this(database, TimeProvider.System, schema, settings)
+    {
+    }
+
+    /// <summary>With a clock of its own.</summary>
+    public BankingApp(TestDatabase database, TimeProvider time, string? schema = null, params (string Name, string Value)[] settings)
     {
         Book = new(database.ConnectionString, schema ?? $"book_{Guid.NewGuid():N}");
-        host = new([("ConnectionStrings:Banking", database.ConnectionString), ("Banking:Schema", Book.Schema), .. settings], Complaints);
+        host = new([("ConnectionStrings:Banking", database.ConnectionString), ("Banking:Schema", Book.Schema), .. settings], time, Complaints);
         host.UseKestrel(0);
         Http = host.CreateClient();
     }
@@ -38,6 +44,13 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
         return Wait.UntilAsync(() => ledger.Waiting == requests);
     }
 
+    /// <summary>Returns when that many streams and pages wait for the next event.</summary>
+    public Task FollowedAsync(int subscribers, int seconds = 30)
+    {
+        var feed = Services.GetRequiredService<EventFeed>();
+        return Wait.UntilAsync(() => feed.Waiting == subscribers, seconds);
+    }
+
     /// <summary>Makes every session of the service send its counters to PostgreSQL's statistics.</summary>
     public async Task ReportStatisticsAsync()
     {
@@ -55,7 +68,7 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
         await Book.DisposeAsync();
     }
 
-    private sealed class Host((string Name, string Value)[] settings, ConcurrentQueue<string> complaints) : WebApplicationFactory<Program>
+    private sealed class Host((string Name, string Value)[] settings, TimeProvider time, ConcurrentQueue<string> complaints) : WebApplicationFactory<Program>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
@@ -64,6 +77,7 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
                 builder.UseSetting(name, value);
             }
 
+            builder.ConfigureServices(services => services.AddSingleton(time));
             builder.ConfigureLogging(logging => logging.ClearProviders().AddProvider(new Listener(complaints)));
         }
     }

@@ -11,7 +11,7 @@ public sealed record Reply(HttpStatusCode Status, HttpResponseHeaders Headers, s
     public JsonElement Body => JsonDocument.Parse(Text).RootElement;
 
     /// <summary>The stable code of a problem document.</summary>
-    public string? Code => Body.TryGetProperty("code", out var code) ? code.GetString() : null;
+    public string? Code => Body is { ValueKind: JsonValueKind.Object } body && body.TryGetProperty("code", out var code) ? code.GetString() : null;
 
     public bool Replayed => Headers.TryGetValues("Idempotency-Replayed", out var values) && values.Single() == "true";
 

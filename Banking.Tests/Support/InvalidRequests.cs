@@ -489,6 +489,31 @@ internal static class InvalidRequests
         yield return Get("list_accounts?limit=0&cursor=0&status=x&currency=x", "limit", "cursor", "status", "currency");
         yield return Get("account_events?limit=x&type=opened", "account_id", "limit", "type");
 
+        string[] eventIds = ["", "=", "=0", "=1", "=-", "=1-", "=-1", "=1-1-1", "=01-1", "=%2B1-1", "=1-%201", "=1.0-1", "=x-1", "=-1--1", "=1-9223372036854775808", "=99-0", "=0-99", "=0-0&after=0-0"];
+        foreach (var id in eventIds)
+        {
+            yield return Get($"events?after{id}", "after");
+        }
+
+        foreach (var id in eventIds.Where(id => id is not ("" or "=0-0&after=0-0")).Select(id => Uri.UnescapeDataString(id[1..])))
+        {
+            yield return InvalidRequest.In($"events with Last-Event-ID '{id}'", bank => bank.SendAsync(FromLastEvent("events", id)), "Last-Event-ID");
+        }
+
+        foreach (var wait in new[] { "", "=", "=-1", "=31", "=x", "=1.5", "=99999999999", "=1&wait=1" })
+        {
+            yield return Get($"events?wait{wait}", "wait");
+        }
+
+        foreach (var limit in limits)
+        {
+            yield return Get($"events?limit{limit}", "limit");
+        }
+
+        yield return Get("events?cursor=1&AFTER=0-0", "cursor", "AFTER");
+        yield return InvalidRequest.In(
+            "events with nothing right", bank => bank.SendAsync(FromLastEvent("events?after=x&limit=0&wait=31&page=1", "y")), "after", "limit", "wait", "page", "Last-Event-ID");
+
         yield return Get("transaction_history?account_id=0&limit=0&cursor=0", "account_id", "limit", "cursor");
         yield return Get("transaction_history?limit=x&page=2", "account_id", "limit", "page");
         yield return Get("transaction_history?limit=x&page=2&cursor=x&account_id=0", "account_id", "limit", "page", "cursor");
@@ -507,7 +532,7 @@ internal static class InvalidRequests
         [
             ("GET", "create_account"), ("GET", "deposit"), ("PUT", "withdraw"), ("PATCH", "transaction"), ("DELETE", "get_one_account?account_id=1000"),
             ("POST", "transaction_history"), ("GET", "change_account"), ("PUT", "freeze_account"), ("POST", "list_accounts"), ("POST", "account_events"), ("POST", "get_one_request"), ("OPTIONS", "deposit"),
-            ("GET", "reverse_transaction"), ("PUT", "batch"), ("GET", "place_hold"), ("DELETE", "capture_hold"), ("PATCH", "release_hold"), ("POST", "get_one_hold"), ("POST", "list_holds"),
+            ("GET", "reverse_transaction"), ("PUT", "batch"), ("GET", "place_hold"), ("DELETE", "capture_hold"), ("PATCH", "release_hold"), ("POST", "get_one_hold"), ("POST", "list_holds"), ("POST", "events"),
         ];
         foreach (var (method, path) in methods)
         {
@@ -517,6 +542,13 @@ internal static class InvalidRequests
 
     private static InvalidRequest Get(string pathAndQuery, params string[] fields) =>
         InvalidRequest.In(pathAndQuery, bank => bank.GetAsync($"/api/{pathAndQuery}"), fields);
+
+    private static HttpRequestMessage FromLastEvent(string pathAndQuery, string id)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, $"/api/{pathAndQuery}");
+        request.Headers.TryAddWithoutValidation("Last-Event-ID", id);
+        return request;
+    }
 
     private static Func<BankingApp, Task<Reply>> Post(string call, string body) => Post(call, Encoding.UTF8.GetBytes(body));
 

@@ -65,7 +65,7 @@ internal sealed class JsonSchema(JsonElement document)
 
     private static bool FormatFits(string format, JsonElement value) => format switch
     {
-        "date-time" => DateTimeOffset.TryParse(value.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _),
+        "date-time" => value.ValueKind != JsonValueKind.String || DateTimeOffset.TryParse(value.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _),
         "int32" => value.ValueKind != JsonValueKind.Number || value.TryGetInt32(out _), // "type" checks that it is a number
         "int64" => value.ValueKind != JsonValueKind.Number || value.TryGetInt64(out _),
         _ => throw new NotSupportedException($"The document uses the format {format}, which this validator doesn't know."),

@@ -9,7 +9,7 @@ import Provider from 'oidc-provider';
 
 const issuer = process.env.ISSUER ?? 'http://localhost:9000';
 const audience = 'core-banking';
-const reading = ['accounts:read', 'transactions:read', 'holds:read', 'audit:read'];
+const reading = ['accounts:read', 'transactions:read', 'holds:read', 'events:read', 'audit:read'];
 const scopes = [...reading, 'accounts:write', 'accounts:manage', 'transactions:write', 'transactions:reverse', 'holds:write'];
 
 const client = (client_id, client_secret, allowed) => ({
