@@ -159,6 +159,7 @@ public sealed class ReplicaTests : IAsyncLifetime
         // The lock's end stays away from the standby, so only there it lasts.
         await using (await book.HoldAsync("LOCK TABLE transaction_log;"))
         {
+            await book.ExecuteAsync("SELECT pg_switch_wal();"); // sends the lock there at once
             await Wait.UntilAsync(() => copy.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation');"));
             await PauseAsync();
         }
@@ -185,8 +186,8 @@ public sealed class ReplicaTests : IAsyncLifetime
         await service.SaidAsync(Taken);
         await CaughtUpAsync();
         using var enough = new CancellationTokenSource();
-        var readers = Enumerable.Range(0, 8).Select(i => ReadAsync(
-            [$"transaction_history?account_id={account}", $"account_events?account_id={account}", "list_accounts"], i)).ToList();
+        var answered = new int[8];
+        var readers = Enumerable.Range(0, answered.Length).Select(ReadAsync).ToList();
         await AskedAsync(service, account);
 
         await (freezes ? standby.FreezeAsync() : standby.KillAsync());
@@ -194,6 +195,8 @@ public sealed class ReplicaTests : IAsyncLifetime
         (await service.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
         (await service.DepositAsync(account, "1")).ShouldBeCreated();
         (await service.HistoryAsync(account)).Should().HaveCount(2);
+        var before = answered.ToArray();
+        await Wait.UntilAsync(() => answered.Zip(before).All(reader => reader.First > reader.Second)); // nobody still waits for the standby
         await (freezes ? standby.ThawAsync() : standby.StartAsync());
         await TakenAgainAsync(service, account);
         await enough.CancelAsync();
@@ -206,14 +209,16 @@ public sealed class ReplicaTests : IAsyncLifetime
         replies.Max(reply => reply.Took).Should().BeLessThan(TimeSpan.FromSeconds(5), "that is Banking__ReadSeconds");
         service.Errors.Should().BeEmpty();
 
-        async Task<List<(HttpStatusCode Status, TimeSpan Took)>> ReadAsync(string[] paths, int first)
+        async Task<List<(HttpStatusCode Status, TimeSpan Took)>> ReadAsync(int reader)
         {
+            string[] paths = [$"transaction_history?account_id={account}", $"account_events?account_id={account}", "list_accounts"];
             var taken = new List<(HttpStatusCode, TimeSpan)>();
-            for (var i = first; !enough.IsCancellationRequested; i++)
+            while (!enough.IsCancellationRequested)
             {
                 var since = Stopwatch.GetTimestamp();
-                var reply = await service.GetAsync($"/api/{paths[i % paths.Length]}");
+                var reply = await service.GetAsync($"/api/{paths[(reader + answered[reader]) % paths.Length]}");
                 taken.Add((reply.Status, Stopwatch.GetElapsedTime(since)));
+                Interlocked.Increment(ref answered[reader]);
             }
 
             return taken;
@@ -262,18 +267,7 @@ public sealed class ReplicaTests : IAsyncLifetime
         (await service.HistoryAsync(account)).Should().ContainSingle().Which.GetProperty("amount").GetString().Should().Be("1.00");
         (await ListAsync(service)).Should().HaveCount(1);
         service.Errors.Should().ContainSingle().Which.Should().Contain("ConnectionStrings__Replica");
-        // An empty book is every book's beginning; with a block of its own it is not.
         (await book.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE datname = 'other' AND query LIKE '%account_entry%';")).Should().Be(0);
-    }
-
-    [Fact]
-    public async Task A_connection_string_that_cannot_be_read_stops_the_start_and_is_not_shown()
-    {
-        var run = await ServiceProcess.RunAsync(
-            [], ("ConnectionStrings__Banking", primary.ConnectionString), ("ConnectionStrings__Replica", "Host=127.0.0.1;Port=hunter2"));
-
-        run.ExitCode.Should().Be(1);
-        run.Output.Should().Contain("Can't start: ConnectionStrings__Replica cannot be read").And.NotContain("hunter2").And.NotContain("   at ");
     }
 
     private ServiceProcess Service(params (string Name, string Value)[] settings) =>

@@ -92,6 +92,16 @@ public sealed class SettingsTests(TestDatabase database)
         run.Errors.Should().BeEmpty();
     }
 
+    [Fact]
+    public async Task A_connection_string_of_a_standby_that_can_not_be_read_is_named_and_never_shown()
+    {
+        var run = await ServiceProcess.RunAsync(
+            [], ("ConnectionStrings__Banking", database.ConnectionString), ("ConnectionStrings__Replica", $"Host=127.0.0.1;Port={Secret}"));
+
+        run.ExitCode.Should().Be(1);
+        run.Output.Should().Contain("Can't start: ConnectionStrings__Replica cannot be read").And.NotContain("   at ").And.NotContain(Secret);
+    }
+
     [Theory]
     [InlineData("serve", 1)]
     [InlineData("migrate", 1)]
