@@ -106,4 +106,46 @@ public sealed class EventFeedTests(TestDatabase database)
         Stopwatch.GetElapsedTime(told).Should().BeLessThan(TimeSpan.FromSeconds(4), "it drains for one second, and nobody has to be cut off");
         service.Errors.Should().BeEmpty();
     }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task A_thousand_idle_streams_cost_a_few_megabytes_and_no_queries_of_their_own()
+    {
+        const int Streams = 1_000;
+        const int Seconds = 20; // longer than a heartbeat
+        await using var service = new ServiceProcess(database.ConnectionString, schema);
+        await using var book = new BookInspector(database.ConnectionString, schema);
+        await service.StartAsync();
+        await service.OpenAsync();
+        var fresh = service.Megabytes("VmRSS");
+        var others = await ConnectAsync(Streams); // with them the heap grows to its working size
+        (await service.GetAsync($"/api/events?after=0-1&wait={Seconds}")).Text.Should().Be("[]");
+        var before = service.Megabytes("VmRSS");
+
+        var streams = await ConnectAsync(Streams);
+        (await service.GetAsync("/api/events?after=0-1&wait=2")).Text.Should().Be("[]");
+        var reads = await ReadsAsync();
+        (await service.GetAsync($"/api/events?after=0-1&wait={Seconds}")).Text.Should().Be("[]");
+        reads = await ReadsAsync() - reads;
+        var (after, sent) = (service.Megabytes("VmRSS"), Stopwatch.GetTimestamp());
+        await service.OpenAsync();
+        (await Task.WhenAll(streams.Select(stream => stream.TakeAsync(1)))).Should().OnlyContain(seen => seen.Single().Id == "0-2");
+        var woken = Stopwatch.GetElapsedTime(sent);
+
+        Report.Write(
+            $"{fresh} MB before, {before} MB with {Streams} idle streams, {after} MB with {Streams} more: these cost {(after - before) * 1024.0 / Streams:F1} kB each; "
+            + $"{reads} looks at the head in {Seconds} s; all {Streams} had the next event after {woken.TotalMilliseconds:F0} ms.");
+        foreach (var stream in others.Concat(streams))
+        {
+            stream.Dispose();
+        }
+
+        reads.Should().BeLessThanOrEqualTo((2 * Seconds) + 5);
+        (before - fresh).Should().BeLessThan(120);
+        (after - before).Should().BeLessThan(40);
+
+        Task<EventSubscriber[]> ConnectAsync(int count) => Task.WhenAll(Enumerable.Range(0, count).Select(_ => EventSubscriber.ConnectAsync(service.Http, "?after=0-1")));
+
+        Task<long> ReadsAsync() => book.ScalarAsync<long>(
+            $"SELECT seq_scan + idx_scan FROM pg_stat_all_tables WHERE relid = to_regclass('{schema}.ledger_head');");
+    }
 }
