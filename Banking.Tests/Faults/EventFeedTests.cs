@@ -26,11 +26,13 @@ public sealed class EventFeedTests(TestDatabase database)
         await Wait.UntilAsync(async () => await stream.NextAsync() is null && stream.Heartbeats >= before + 3);
         (await bank.GetAsync("/api/events")).ShouldBeProblem(503, "database_unavailable");
         (await bank.GetAsync("/api/events?after=1-1&wait=1")).ShouldBeProblem(503, "database_unavailable");
+        using var late = await EventSubscriber.ConnectAsync(bank.Http, "?after=1-1"); // an EventSource would give up after a 503
         await Task.WhenAll(Enumerable.Range(0, 600).Select(_ => other.DepositAsync(account, "1")));
         proxy.GoOn();
 
         var expected = Enumerable.Range(2, 600).Select(transaction => $"{transaction}-1");
         (await stream.TakeAsync(600)).Select(seen => seen.Id).Should().Equal(expected);
+        (await late.TakeAsync(600)).Select(seen => seen.Id).Should().Equal(expected);
         (await behind.TakeAsync(602)).Skip(2).Select(seen => seen.Id).Should().Equal(expected);
         bank.Complaints.Count(line => line.Contains("New events could not be read")).Should().Be(1, "an outage is one line");
     }
