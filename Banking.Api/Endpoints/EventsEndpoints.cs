@@ -63,6 +63,10 @@ internal static class EventsEndpoints
             {
                 return await feed.NextAsync(start, limit ?? LimitAttribute.Default, isStream ? TimeSpan.Zero : patience, isFirst: true, end.Token);
             }
+            catch (Exception exception) when (isStream && EventStream.IsPassing(exception))
+            {
+                return []; // a browser's EventSource gives up after a refusal, so the stream begins and reads later
+            }
             catch (OperationCanceledException) when (shutdown.Drained.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
             {
                 return [];
@@ -172,6 +176,8 @@ internal sealed class EventStream(
             .FirstOrDefault();
     }
 
+    public static bool IsPassing(Exception exception) => exception is OverloadedException || Database.IsTransient(exception);
+
     public async Task ExecuteAsync(HttpContext httpContext)
     {
         var response = httpContext.Response;
@@ -216,7 +222,7 @@ internal sealed class EventStream(
         {
             return await feed.NextAsync(at, ChunkEvents, Heartbeat, isFirst: false, end);
         }
-        catch (Exception exception) when (exception is OverloadedException || Database.IsTransient(exception))
+        catch (Exception exception) when (IsPassing(exception))
         {
             await Task.Delay(Random.Shared.Next(500, 1_500), end); // not all of them in step
             return [];

@@ -26,11 +26,13 @@ public sealed class EventFeedTests(TestDatabase database)
         await Wait.UntilAsync(async () => await stream.NextAsync() is null && stream.Heartbeats >= before + 3);
         (await bank.GetAsync("/api/events")).ShouldBeProblem(503, "database_unavailable");
         (await bank.GetAsync("/api/events?after=1-1&wait=1")).ShouldBeProblem(503, "database_unavailable");
+        using var late = await EventSubscriber.ConnectAsync(bank.Http, "?after=1-1"); // an EventSource would give up after a 503
         await Task.WhenAll(Enumerable.Range(0, 600).Select(_ => other.DepositAsync(account, "1")));
         proxy.GoOn();
 
         var expected = Enumerable.Range(2, 600).Select(transaction => $"{transaction}-1");
         (await stream.TakeAsync(600)).Select(seen => seen.Id).Should().Equal(expected);
+        (await late.TakeAsync(600)).Select(seen => seen.Id).Should().Equal(expected);
         (await behind.TakeAsync(602)).Skip(2).Select(seen => seen.Id).Should().Equal(expected);
         bank.Complaints.Count(line => line.Contains("New events could not be read")).Should().Be(1, "an outage is one line");
     }
@@ -105,5 +107,47 @@ public sealed class EventFeedTests(TestDatabase database)
         (await service.ExitCodeAsync(TimeSpan.FromSeconds(10))).Should().Be(0);
         Stopwatch.GetElapsedTime(told).Should().BeLessThan(TimeSpan.FromSeconds(4), "it drains for one second, and nobody has to be cut off");
         service.Errors.Should().BeEmpty();
+    }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task A_thousand_idle_streams_cost_a_few_megabytes_and_no_queries_of_their_own()
+    {
+        const int Streams = 1_000;
+        const int Seconds = 20; // longer than a heartbeat
+        await using var service = new ServiceProcess(database.ConnectionString, schema);
+        await using var book = new BookInspector(database.ConnectionString, schema);
+        await service.StartAsync();
+        await service.OpenAsync();
+        var fresh = service.Megabytes("VmRSS");
+        var others = await ConnectAsync(Streams); // with them the heap grows to its working size
+        (await service.GetAsync($"/api/events?after=0-1&wait={Seconds}")).Text.Should().Be("[]");
+        var before = service.Megabytes("VmRSS");
+
+        var streams = await ConnectAsync(Streams);
+        (await service.GetAsync("/api/events?after=0-1&wait=2")).Text.Should().Be("[]");
+        var reads = await ReadsAsync();
+        (await service.GetAsync($"/api/events?after=0-1&wait={Seconds}")).Text.Should().Be("[]");
+        reads = await ReadsAsync() - reads;
+        var (after, sent) = (service.Megabytes("VmRSS"), Stopwatch.GetTimestamp());
+        await service.OpenAsync();
+        (await Task.WhenAll(streams.Select(stream => stream.TakeAsync(1)))).Should().OnlyContain(seen => seen.Single().Id == "0-2");
+        var woken = Stopwatch.GetElapsedTime(sent);
+
+        Report.Write(
+            $"{fresh} MB before, {before} MB with {Streams} idle streams, {after} MB with {Streams} more: these cost {(after - before) * 1024.0 / Streams:F1} kB each; "
+            + $"{reads} looks at the head in {Seconds} s; all {Streams} had the next event after {woken.TotalMilliseconds:F0} ms.");
+        foreach (var stream in others.Concat(streams))
+        {
+            stream.Dispose();
+        }
+
+        reads.Should().BeLessThanOrEqualTo((2 * Seconds) + 5);
+        (before - fresh).Should().BeLessThan(120);
+        (after - before).Should().BeLessThan(40);
+
+        Task<EventSubscriber[]> ConnectAsync(int count) => Task.WhenAll(Enumerable.Range(0, count).Select(_ => EventSubscriber.ConnectAsync(service.Http, "?after=0-1")));
+
+        Task<long> ReadsAsync() => book.ScalarAsync<long>(
+            $"SELECT seq_scan + idx_scan FROM pg_stat_all_tables WHERE relid = to_regclass('{schema}.ledger_head');");
     }
 }

@@ -33,7 +33,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         ("ASPNETCORE_ENVIRONMENT", "Development"), ("ASPNETCORE_URLS", "http://127.0.0.1:0"), ("Banking__DataFolder", folder.FullName), .. settings,
     ];
 
-    public override HttpClient Http { get; } = new(new SocketsHttpHandler { MaxConnectionsPerServer = 1_000 }) { Timeout = TimeSpan.FromMinutes(1) };
+    public override HttpClient Http { get; } = new(new SocketsHttpHandler { MaxConnectionsPerServer = 3_000 }) { Timeout = TimeSpan.FromMinutes(1) };
 
     public Uri Address => Http.BaseAddress!;
 
