@@ -29,6 +29,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(HoldListResponse))]
 [JsonSerializable(typeof(RequestResponse))]
 [JsonSerializable(typeof(HistoryResponse))]
+[JsonSerializable(typeof(StatementResponse))]
 [JsonSerializable(typeof(AuditHeadResponse))]
 [JsonSerializable(typeof(HealthResponse))]
 [JsonSerializable(typeof(Problem))]

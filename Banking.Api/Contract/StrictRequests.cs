@@ -35,6 +35,8 @@ internal sealed class BufferedBody(byte[] bytes) : IRequestBodyPipeFeature
 /// <summary>Refuses mistakes that the framework ignores, and lists all mistakes of a request in one answer.</summary>
 internal static class StrictRequests
 {
+    private static readonly object Head = new();
+
     /// <summary>Stores what each endpoint accepts in its metadata, for <see cref="UseStrictRequests"/>.</summary>
     public static TBuilder WithStrictRequests<TBuilder>(this TBuilder endpoints)
         where TBuilder : IEndpointConventionBuilder
@@ -63,10 +65,14 @@ internal static class StrictRequests
         if (HttpMethods.IsHead(context.Request.Method))
         {
             context.Request.Method = HttpMethods.Get;
+            context.Items[Head] = true;
         }
 
         return next(context);
     });
+
+    /// <summary>Whether the client asked for the headers alone. A long body would be made for nothing.</summary>
+    public static bool AsksForHead(this HttpContext context) => context.Items.ContainsKey(Head);
 
     /// <summary>Forbids caches to store any answer of the API.</summary>
     public static void UseNoStore(this WebApplication app) => app.Use((context, next) =>

@@ -28,6 +28,7 @@ internal static partial class Hosting
         services.AddSingleton<HoldExpiry>();
         services.AddSingleton<Requests>();
         services.AddSingleton<History>();
+        services.AddSingleton<Statements>();
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<Ledger>();
         services.AddSingleton<Readiness>();
