@@ -11,7 +11,7 @@ internal sealed class StatementCamt053 : StatementWriter
 {
     private const string Namespace = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08";
     private const int IdLength = 35;
-    private const int NameLength = 140;
+    private const int LongestText = 140; // of Max140Text, as programs count that keep text in UTF-16
 
     private readonly Statement statement;
     private readonly Period period;
@@ -50,7 +50,7 @@ internal sealed class StatementCamt053 : StatementWriter
         WriteAccountId(statement.AccountId);
         Write("Ccy", currency.Code);
         Start("Ownr");
-        Write("Nm", Legal(Shortened(statement.OwnerName)));
+        Write("Nm", Parts(statement.OwnerName).First());
         End();
         End();
         WriteBalance("OPBD", statement.OpeningBalance, period.From);
@@ -117,7 +117,11 @@ internal sealed class StatementCamt053 : StatementWriter
         if (!string.IsNullOrEmpty(entry.Reference))
         {
             Start("RmtInf");
-            Write("Ustrd", Legal(entry.Reference));
+            foreach (var part in Parts(entry.Reference))
+            {
+                Write("Ustrd", part);
+            }
+
             End();
         }
 
@@ -226,10 +230,22 @@ internal sealed class StatementCamt053 : StatementWriter
 
     private void End() => xml.WriteEndElement();
 
-    private static string Shortened(string name) => string.Concat(name.EnumerateRunes().Take(NameLength));
+    /// <summary>The text in parts of the allowed length, with U+FFFD for each character that XML can't hold.</summary>
+    private static IEnumerable<string> Parts(string text)
+    {
+        // PostgreSQL keeps no half of a surrogate pair.
+        if (!text.All(IsLegal))
+        {
+            text = string.Concat(text.Select(character => IsLegal(character) ? character : '\uFFFD'));
+        }
 
-    /// <summary>The text with U+FFFD for each character that XML can't hold. PostgreSQL keeps no half of a character.</summary>
-    private static string Legal(string text) => text.All(IsLegal) ? text : string.Concat(text.Select(character => IsLegal(character) ? character : '\uFFFD'));
+        for (var (start, length) = (0, 0); start < text.Length; start += length)
+        {
+            length = Math.Min(LongestText, text.Length - start);
+            length -= char.IsHighSurrogate(text[start + length - 1]) ? 1 : 0;
+            yield return text.Substring(start, length);
+        }
 
-    private static bool IsLegal(char character) => XmlConvert.IsXmlChar(character) || char.IsSurrogate(character);
+        static bool IsLegal(char character) => XmlConvert.IsXmlChar(character) || char.IsSurrogate(character);
+    }
 }

@@ -43,6 +43,7 @@ public static class Database
     {
         var settings = SettingsFor(connectionString, options.Schema, "reads");
         settings.CommandTimeout = 0;
+        settings.ReadBufferSize = 65_536; // fewer receives for a chunk of a statement
         settings.Timeout = options.ReadSeconds;
         return Pool(settings, options.ReadConnections, $"{options.Schema}_reads", options, options.ReadSeconds);
     }

@@ -37,7 +37,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
 
         description.GetProperty("openapi").GetString().Should().StartWith("3.1");
         var operations = description.GetProperty("paths").EnumerateObject().SelectMany(path => path.Value.EnumerateObject()).ToList();
-        operations.Should().HaveCount(22);
+        operations.Should().HaveCount(23);
         foreach (var responses in operations.Select(operation => operation.Value.GetProperty("responses")))
         {
             responses.EnumerateObject().Select(response => response.Name).Should().Contain(["400", "401", "403", "405", "500", "503"]);

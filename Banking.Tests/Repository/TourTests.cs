@@ -20,9 +20,10 @@ public sealed partial class TourTests(TestDatabase database)
 
         foreach (Match call in Curl().Matches(text))
         {
-            var reply = await bank.SendAsync(ToMessage(call.Groups["arguments"].Value));
+            var (arguments, answered) = InThePast(call.Groups["arguments"].Value);
+            var reply = await bank.SendAsync(ToMessage(arguments));
             var answer = call.Groups["answer"];
-            real.Append(text, end, answer.Index - end).Append($"{(int)reply.Status}  {reply.Text}");
+            real.Append(text, end, answer.Index - end).Append($"{(int)reply.Status}  {answered(reply.Text)}");
             end = answer.Index + answer.Length;
             calls++;
         }
@@ -111,6 +112,19 @@ public sealed partial class TourTests(TestDatabase database)
         return request;
     }
 
+    /// <summary>
+    /// The call with a period that holds what this run has posted, for the page's own, and what turns its answer back. A page's period is
+    /// in the past for its readers, but this run posts now.
+    /// </summary>
+    private static (string Arguments, Func<string, string> ToAnswer) InThePast(string arguments)
+    {
+        var (now, shown) = (DateTime.UtcNow, Instant().Matches(arguments).ToDictionary(instant => instant.Groups["name"].Value, instant => instant.Groups["time"].Value));
+        return (
+            Instant().Replace(arguments, instant => $"{instant.Groups["name"]}={(instant.Groups["name"].Value == "from" ? now.AddDays(-1) : now):yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'}"),
+            answer => shown.Aggregate(answer, (text, instant) =>
+                Regex.Replace(text, $"\"{instant.Key}\":\"[^\"]*\"", $"\"{instant.Key}\":\"{instant.Value.Replace("Z", ".000000Z", StringComparison.Ordinal)}\"")));
+    }
+
     private static string Timeless(string text) => NewEachTime().Replace(text, "\"$1\":\"\"");
 
     // A call, an empty line and the answer.
@@ -125,6 +139,9 @@ public sealed partial class TourTests(TestDatabase database)
 
     [GeneratedRegex(@"""(created_at|expires_at|hash|trace_id)"":""[^""]*""")]
     private static partial Regex NewEachTime();
+
+    [GeneratedRegex(@"(?<=[?&])(?<name>from|to)=(?<time>[^&']+)")]
+    private static partial Regex Instant();
 
     [GeneratedRegex(@"^(?<method>[A-Z]+) \{\{host\}\}(?<path>/api/\w+)", RegexOptions.Multiline)]
     private static partial Regex RequestLine();
