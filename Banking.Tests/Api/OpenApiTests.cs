@@ -150,7 +150,7 @@ public sealed partial class OpenApiTests(SharedBank shared, GuardedBank guarded,
 
         Operation.In(description).Select(operation => operation.Description.GetProperty("operationId").GetString()).Should().BeEquivalentTo(
             "createAccount", "getOneAccount", "listAccounts", "changeAccount", "freezeAccount", "unfreezeAccount", "closeAccount", "accountEvents",
-            "deposit", "withdraw", "transaction", "reverseTransaction", "batch", "placeHold", "captureHold", "releaseHold", "getOneHold", "listHolds", "transactionHistory", "getOneTransaction", "getOneRequest", "auditHead");
+            "deposit", "withdraw", "transaction", "reverseTransaction", "batch", "placeHold", "captureHold", "releaseHold", "getOneHold", "listHolds", "transactionHistory", "statement", "getOneTransaction", "getOneRequest", "auditHead");
         description.GetProperty("servers").EnumerateArray().Select(server => server.GetProperty("url").GetString()).Should().Equal("/");
         description.GetProperty("info").EnumerateObject().Select(member => member.Name).Should().Contain(["license", "contact"]);
     }
