@@ -44,6 +44,9 @@ internal sealed partial class StatementResult(
             return;
         }
 
+        // The account is read, and each further read has its own limit. Sending may take as long as the client needs:
+        // Banking__LeastBytesPerSecond bounds that.
+        httpContext.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
         try
         {
             await WriteAsync(httpContext, httpContext.RequestAborted);
@@ -65,8 +68,6 @@ internal sealed partial class StatementResult(
         var totals = StatementTotals.None;
         await foreach (var chunk in statements.ReadAsync(statement, cancellationToken))
         {
-            // The first rows are there. The answer may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
-            context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
             totals = totals.With(chunk);
             writer.Write(chunk);
             await SendAsync(context.Response, cancellationToken);

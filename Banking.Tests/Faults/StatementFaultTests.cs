@@ -19,13 +19,14 @@ public sealed class StatementFaultTests(TestDatabase database)
     public async Task A_statement_during_which_the_database_restarts_is_whole(string format)
     {
         await using var server = await PostgresServer.StartNewAsync();
-        await using var service = new ServiceProcess(server.ConnectionString, schema, ("Banking__RetrySeconds", "60"));
+        await using var service = new ServiceProcess(server.ConnectionString, schema, ("Banking__RetrySeconds", "60"), ("Banking__ReadSeconds", "1"));
         var path = await FilledAsync(service, server.ConnectionString, format);
         var whole = await service.GetAsync(path);
 
         using var slow = await SlowClient.StartAsync(service, path);
         await server.CrashAsync();
         await server.StartAsync();
+        await Task.Delay(TimeSpan.FromSeconds(1)); // longer than a read may take
 
         var text = await slow.RestAsync();
         text.Should().Contain(format switch
