@@ -47,6 +47,7 @@ api.MapHolds();
 api.MapTransactions();
 api.MapRequests();
 api.MapHistory();
+api.MapStatements();
 api.MapAudit();
 api.MapEvents();
 

@@ -20,7 +20,7 @@ public sealed class LedgerOptions
     [Range(1, 10_000)]
     public int BatchLimit { get; init; } = 1_000;
 
-    /// <summary>How long a request is retried while the database fails, in seconds.</summary>
+    /// <summary>How long a request is retried while the database fails, in seconds. So is each part of a statement.</summary>
     [Range(1, 600)]
     public int RetrySeconds { get; init; } = 10;
 

@@ -30,6 +30,7 @@ namespace Banking.Api;
 [JsonSerializable(typeof(RequestResponse))]
 [JsonSerializable(typeof(HistoryResponse))]
 [JsonSerializable(typeof(BalanceAtResponse))]
+[JsonSerializable(typeof(StatementResponse))]
 [JsonSerializable(typeof(AuditHeadResponse))]
 [JsonSerializable(typeof(IReadOnlyList<CloudEvent>))]
 [JsonSerializable(typeof(HealthResponse))]

@@ -13,6 +13,7 @@ public static partial class Money
 {
     public const string RequestPattern = @"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
     public const string AnswerPattern = @"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$";
+    public const string SumPattern = @"^(0|[1-9][0-9]*)(\.[0-9]{1,4})?$";
     public const string Rule =
         "must be a decimal such as \"10.50\", with at most 15 digits before the point and 4 after it. Signs, commas, exponents and currency symbols are not allowed.";
 

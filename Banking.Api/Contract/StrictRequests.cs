@@ -69,8 +69,8 @@ internal static class StrictRequests
         return next(context);
     });
 
-    /// <summary>Whether nobody reads the body of the answer.</summary>
-    public static bool IsHead(HttpContext context) => context.Items.ContainsKey(HttpMethods.Head);
+    /// <summary>Whether the client asked for the headers alone. A long body would be made for nothing.</summary>
+    public static bool AsksForHead(this HttpContext context) => context.Items.ContainsKey(HttpMethods.Head);
 
     /// <summary>Forbids caches to store any answer of the API.</summary>
     public static void UseNoStore(this WebApplication app) => app.Use((context, next) =>

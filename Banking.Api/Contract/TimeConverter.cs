@@ -8,17 +8,21 @@ namespace Banking.Api;
 /// <summary>Writes times in UTC with the six digits that PostgreSQL stores, so that they sort and compare as text.</summary>
 internal sealed class TimeConverter : JsonConverter<DateTime>
 {
-    private const string Form = "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'";
-    private const int Length = 27;
+    public const string Form = "yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'";
+    public const int Length = 27;
 
     public override DateTime Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.GetDateTime();
 
     public override void Write(Utf8JsonWriter writer, DateTime value, JsonSerializerOptions options)
     {
         Span<byte> text = stackalloc byte[Length];
-        value.ToUniversalTime().TryFormat(text, out var written, Form, CultureInfo.InvariantCulture);
-        writer.WriteStringValue(text[..written]);
+        Format(value, text);
+        writer.WriteStringValue(text);
     }
+
+    public static string Format(DateTime value) => value.ToUniversalTime().ToString(Form, CultureInfo.InvariantCulture);
+
+    public static void Format(DateTime value, Span<byte> text) => value.ToUniversalTime().TryFormat(text, out _, Form, CultureInfo.InvariantCulture);
 }
 
 /// <summary>

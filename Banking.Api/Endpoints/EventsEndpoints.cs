@@ -183,7 +183,7 @@ internal sealed class EventStream(
         var response = httpContext.Response;
         response.ContentType = Type;
         response.Headers["X-Accel-Buffering"] = "no"; // proxies such as nginx must not hold events back
-        if (StrictRequests.IsHead(httpContext))
+        if (httpContext.AsksForHead())
         {
             return;
         }

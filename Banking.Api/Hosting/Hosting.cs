@@ -33,6 +33,7 @@ internal static partial class Hosting
         services.AddSingleton<History>();
         services.AddSingleton<Instants>();
         services.AddSingleton<PastBalances>();
+        services.AddSingleton<Statements>();
         services.AddSingleton<AuditHeads>();
         services.AddSingleton<BookEvents>();
         services.AddSingleton<EventFeed>();

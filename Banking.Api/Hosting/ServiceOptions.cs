@@ -22,6 +22,10 @@ public sealed class ServiceOptions
     [Range(0, 1_000_000)]
     public int RateLimit { get; init; }
 
+    /// <summary>How many days the period of a statement may have.</summary>
+    [Range(1, 36_600)]
+    public int StatementDays { get; init; } = 366;
+
     /// <summary>How many bytes the body of a request may have.</summary>
     [Range(1_024, 16_777_216)]
     public int BodyLimit { get; init; } = 1_048_576;

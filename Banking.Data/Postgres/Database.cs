@@ -53,6 +53,7 @@ public static class Database
         }
 
         settings.CommandTimeout = 0;
+        settings.ReadBufferSize = 65_536; // fewer receives for a chunk of a statement
         settings.Timeout = options.ReadSeconds;
         return Pool(settings, options.ReadConnections, $"{options.Schema}_{(ofStandby ? "replica_reads" : "reads")}", options, options.ReadSeconds);
     }

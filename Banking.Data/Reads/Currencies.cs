@@ -14,7 +14,10 @@ public sealed record Currency(string Code, short NumericCode, short MinorUnit)
     public bool Fits(decimal amount) => decimal.Round(amount, MinorUnit) == amount;
 
     /// <summary>The amount with the currency's own digits: 10.50, 150, 1.250.</summary>
-    public string Format(decimal amount) => amount.ToString(DigitFormats[MinorUnit], CultureInfo.InvariantCulture);
+    public string Format(decimal amount) => amount.ToString(AmountFormat, CultureInfo.InvariantCulture);
+
+    /// <summary>The format of <see cref="Format"/>, for writers that need no string.</summary>
+    public string AmountFormat => DigitFormats[MinorUnit];
 
     private static readonly string[] DigitFormats = ["F0", "F1", "F2", "F3", "F4"];
 }

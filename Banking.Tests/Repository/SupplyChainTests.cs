@@ -10,7 +10,7 @@ public sealed partial class SupplyChainTests
 {
     private const string Generated = "<!-- From here on written by SupplyChainTests. -->\n";
 
-    private static readonly string[] Free = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "PostgreSQL"];
+    private static readonly string[] Free = ["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MS-PL OR Apache-2.0", "PostgreSQL"];
 
     // Tools of the tests, never shipped.
     private static readonly string[] FreeInTests = [.. Free, "(MIT OR CC0-1.0)", "0BSD", "BlueOak-1.0.0", "ISC", "Python-2.0", "Unlicense"];

@@ -131,7 +131,7 @@ public sealed partial class TourTests(TestDatabase database)
     [GeneratedRegex(@"'[^']*'|""[^""]*""|[^\s\\]+")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"""(created_at|expires_at|at|time|hash|trace_id)"":""[^""]*""")]
+    [GeneratedRegex(@"""(created_at|expires_at|at|from|to|time|hash|trace_id)"":""[^""]*""")]
     private static partial Regex NewEachTime();
 
     [GeneratedRegex(@"^(?<method>[A-Z]+) \{\{host\}\}(?<path>/api/\w+)", RegexOptions.Multiline)]

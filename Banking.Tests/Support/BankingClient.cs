@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -122,6 +123,13 @@ public abstract class BankingClient
 
         return entries;
     }
+
+    /// <summary>A statement from an instant (inclusive) to another (exclusive).</summary>
+    public Task<Reply> StatementAsync(long accountId, DateTime from, DateTime to, string? format = null) => GetAsync(StatementPath(accountId, from, to, format));
+
+    public static string StatementPath(long accountId, DateTime from, DateTime to, string? format = null) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"/api/statement?account_id={accountId}&from={from:yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'}&to={to:yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'}{(format is null ? "" : $"&format={format}")}");
 
     /// <summary>The head of the chain, in the form that <c>verify --against</c> takes.</summary>
     public async Task<string> HeadAsync()

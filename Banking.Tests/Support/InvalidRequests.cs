@@ -514,10 +514,51 @@ internal static class InvalidRequests
         yield return InvalidRequest.In(
             "events with nothing right", bank => bank.SendAsync(FromLastEvent("events?after=x&limit=0&wait=31&page=1", "y")), "after", "limit", "wait", "page", "Last-Event-ID");
 
+        foreach (var request in InStatements())
+        {
+            yield return request;
+        }
+
         yield return Get("transaction_history?account_id=0&limit=0&cursor=0", "account_id", "limit", "cursor");
         yield return Get("transaction_history?limit=x&page=2", "account_id", "limit", "page");
         yield return Get("transaction_history?limit=x&page=2&cursor=x&account_id=0", "account_id", "limit", "page", "cursor");
         yield return Get("get_one_account?ACCOUNT_ID=x", "ACCOUNT_ID");
+    }
+
+    private static IEnumerable<InvalidRequest> InStatements()
+    {
+        const string From = "from=2026-01-01T00:00:00Z", To = "to=2026-02-01T00:00:00Z";
+        string[] instants =
+        [
+            "", "=", "=2026-01-15", "=2026-01-15T00:00:00", "=2026-01-15T00:00Z", "=2026-01-15%2000:00:00Z", "=2026-13-01T00:00:00Z", "=1768435200", "=now",
+            "=2026-01-15T00:00:00.1234567890Z", "=2026-01-15T00:00:00+01:00" /* + is a space */, "=2026-01-15T00:00:00Z%00", "=2026-01-15T00:00:00Z&to=2026-01-15T00:00:00Z",
+        ];
+        foreach (var instant in instants)
+        {
+            yield return Get($"statement?account_id=1000&{From}&to{instant}", "to");
+            yield return Get($"statement?account_id=1000&{To}&from{instant.Replace("&to", "&from", StringComparison.Ordinal)}", "from");
+        }
+
+        foreach (var format in new[] { "", "=", "=JSON", "=xml", "=pdf", "=camt.052", "=csv%20", "=json,csv", "=csv&format=csv" })
+        {
+            yield return Get($"statement?account_id=1000&{From}&{To}&format{format}", "format");
+        }
+
+        foreach (var id in new[] { "", "=", "=0", "=-1", "=x", "=9223372036854775808" })
+        {
+            yield return Get($"statement?account_id{id}&{From}&{To}", "account_id");
+        }
+
+        foreach (var to in new[] { "2026-01-01T00:00:00Z", "2025-12-31T23:59:59.999999Z", "2026-01-01T00:30:00%2B01:00", "2027-01-02T00:00:00.000001Z", "9999-12-31T23:59:59.999999Z" })
+        {
+            yield return Get($"statement?account_id=1000&{From}&to={to}", "to");
+        }
+
+        yield return Get($"statement?account_id=1000&from={DateTime.UtcNow:yyyy-MM-dd'T'HH:mm:ss'Z'}&to={DateTime.UtcNow.AddDays(1):yyyy-MM-dd'T'HH:mm:ss'Z'}", "to");
+        yield return Get($"statement?account_id={long.MaxValue}&{To}&from=2026-02-01T00:00:00Z", "to");
+        yield return Get("statement", "account_id", "from", "to");
+        yield return Get("statement?account_id=x&from=x&to=x&format=x&limit=10", "account_id", "from", "to", "format", "limit");
+        yield return Get($"statement?account_id=1000&{From}&{To}&cursor=1&FORMAT=csv", "cursor", "FORMAT");
     }
 
     private static IEnumerable<InvalidRequest> InPaths()
@@ -532,7 +573,7 @@ internal static class InvalidRequests
         [
             ("GET", "create_account"), ("GET", "deposit"), ("PUT", "withdraw"), ("PATCH", "transaction"), ("DELETE", "get_one_account?account_id=1000"),
             ("POST", "transaction_history"), ("GET", "change_account"), ("PUT", "freeze_account"), ("POST", "list_accounts"), ("POST", "account_events"), ("POST", "get_one_request"), ("OPTIONS", "deposit"),
-            ("GET", "reverse_transaction"), ("PUT", "batch"), ("GET", "place_hold"), ("DELETE", "capture_hold"), ("PATCH", "release_hold"), ("POST", "get_one_hold"), ("POST", "list_holds"), ("POST", "events"),
+            ("GET", "reverse_transaction"), ("PUT", "batch"), ("GET", "place_hold"), ("DELETE", "capture_hold"), ("PATCH", "release_hold"), ("POST", "get_one_hold"), ("POST", "list_holds"), ("POST", "events"), ("POST", "statement"),
         ];
         foreach (var (method, path) in methods)
         {
