@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Dapper;
@@ -187,18 +188,22 @@ public sealed class Statements(ReplicaReads database, Instants instants, LedgerO
         {
             var (entries, metadata) = (new List<StatementEntry>(rows), 0);
             var parameters = new { account_id = statement.AccountId, after, last = statement.Last, rows };
-            await foreach (var entry in connection.QueryUnbufferedAsync<StatementEntry>(ChunkSql, parameters))
+            await using var reader = await connection.ExecuteReaderAsync(ChunkSql, parameters);
+            while (metadata <= MostMetadataCharacters && await reader.ReadAsync(CancellationToken.None))
             {
-                entries.Add(entry);
-                if ((metadata += entry.Metadata?.Length ?? 0) > MostMetadataCharacters)
-                {
-                    break;
-                }
+                entries.Add(EntryOf(reader));
+                metadata += entries[^1].Metadata?.Length ?? 0;
             }
 
             return entries;
         }
     }
+
+    // By hand: Dapper would put each number into an object of its own.
+    private static StatementEntry EntryOf(DbDataReader row) => new(
+        row.GetInt64(0), row.GetString(1), row.GetBoolean(2), row.GetDecimal(3), row.GetDecimal(4), row.GetInt64(5),
+        row.IsDBNull(6) ? null : row.GetInt64(6), row.IsDBNull(7) ? null : row.GetInt64(7),
+        row.IsDBNull(8) ? null : row.GetString(8), row.IsDBNull(9) ? null : row.GetString(9), row.GetDateTime(10));
 
     /// <summary>Retries what fails in passing: the client already has a part of the statement.</summary>
     private async Task<T> RetryAsync<T>(Statement statement, Func<NpgsqlConnection, Task<T>> read, CancellationToken cancellationToken)
