@@ -84,7 +84,7 @@ public sealed class EventConsumersTests(TestDatabase database)
             seen.Events.Should().Equal(log);
         }
 
-        log.Should().HaveCountGreaterThan(10_000);
+        log.Should().HaveCountGreaterThan(5_000);
         (await book.FailedChecksAsync()).Should().BeEmpty();
     }
 
