@@ -71,6 +71,7 @@ internal static class StatementEndpoints
         Statements statements,
         Currencies currencies,
         ServiceOptions options,
+        LedgerOptions book,
         ILogger<StatementResult> logger,
         CancellationToken cancellationToken)
     {
@@ -100,7 +101,7 @@ internal static class StatementEndpoints
         return new StatementResult(statement, period, statements, logger, format switch
         {
             Csv => new StatementCsv(statement, period, currency),
-            Camt053 => new StatementCamt053(statement, period, currency),
+            Camt053 => new StatementCamt053(book.Schema, statement, period, currency),
             _ => new StatementJson(statement, period, currency),
         });
     }

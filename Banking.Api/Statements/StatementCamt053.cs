@@ -13,14 +13,15 @@ internal sealed class StatementCamt053 : StatementWriter
     private const int IdLength = 35;
     private const int LongestText = 140; // of Max140Text, as programs count that keep text in UTF-16
 
+    private readonly string book;
     private readonly Statement statement;
     private readonly Period period;
     private readonly Currency currency;
     private readonly XmlWriter xml;
 
-    public StatementCamt053(Statement statement, Period period, Currency currency)
+    public StatementCamt053(string book, Statement statement, Period period, Currency currency)
     {
-        (this.statement, this.period, this.currency) = (statement, period, currency);
+        (this.book, this.statement, this.period, this.currency) = (book, statement, period, currency);
         xml = XmlWriter.Create(Buffer, new() { Encoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), NewLineHandling = NewLineHandling.Entitize });
     }
 
@@ -76,9 +77,9 @@ internal sealed class StatementCamt053 : StatementWriter
 
     public override void Dispose() => xml.Dispose();
 
-    /// <summary>The same for the same account and period, so that an importer notices a file that it has already.</summary>
+    /// <summary>The same for the same book, account and period, so that an importer notices a file that it has already.</summary>
     private string Id => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Create(
-        CultureInfo.InvariantCulture, $"{statement.AccountId} {period.From:O} {period.To:O}"))))[..IdLength];
+        CultureInfo.InvariantCulture, $"{book} {statement.AccountId} {period.From:O} {period.To:O}"))))[..IdLength];
 
     private void Write(StatementEntry entry)
     {
