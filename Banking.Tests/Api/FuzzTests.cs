@@ -104,8 +104,10 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
 
         return status >= 400 && !content.GetProperty("examples").TryGetProperty(reply.Code!, out _)
             ? $"the document has no {reply.Code} here"
-            : schemas.Violations(content.GetProperty("schema"), reply.Body).FirstOrDefault();
+            : IsJson(reply) ? schemas.Violations(content.GetProperty("schema"), reply.Body).FirstOrDefault() : null;
     }
 
-    private static string? CodeOf(Reply reply) => reply.Text.Length > 0 ? reply.Code : null;
+    private static string? CodeOf(Reply reply) => IsJson(reply) && reply.Text.Length > 0 ? reply.Code : null;
+
+    private static bool IsJson(Reply reply) => reply.ContentType?.EndsWith("json", StringComparison.Ordinal) == true;
 }

@@ -64,7 +64,7 @@ public sealed class StatementFaultTests(TestDatabase database)
     {
         const string Application = "slow-statement";
         await using var service = new ServiceProcess(
-            $"{database.ConnectionString};Application Name={Application}", schema, ("Banking__ReadConnections", "4"));
+            $"{database.ConnectionString};Application Name={Application}", schema, ("Banking__ReadConnections", "5"));
         await using var book = new BookInspector(database.ConnectionString, schema);
         var path = await FilledAsync(service, database.ConnectionString, "csv");
 

@@ -311,6 +311,7 @@ internal sealed class Fuzzer(JsonSchema schemas, List<Operation> operations, lon
         "idempotency_key" => $"key-{random.Next(200)}",
         "reference" => Uri.EscapeDataString(Text(random.Next(1, 100))),
         _ when schema.TryGetProperty("enum", out var words) => One(WordsOf(words)),
+        _ when IsInstant(schema) => $"{DateTime.UtcNow.AddSeconds(name == "from" ? -random.Next(10, 40_000_000) : -random.Next(3)):yyyy-MM-dd'T'HH:mm:ss.ffffff}Z",
         _ when name.EndsWith("_id", StringComparison.Ordinal) => Id(name),
         _ when schema.TryGetProperty("maximum", out var most) => $"{random.NextInt64(schema.GetProperty("minimum").GetInt64(), most.GetInt64() + 1)}",
         _ => random.Next(4) == 0 ? Uri.EscapeDataString(Text(random.Next(30))) : $"{random.Next(1, 1000)}",
