@@ -35,11 +35,14 @@ public sealed class History(ReplicaReads database)
     // Each side of account_entry walks its own index (account, transaction_id) from the cursor down. PostgreSQL merges the two until the
     // page is full, so a page costs the same at any depth. Both columns are compared and sorted as one pair, which only these
     // indexes can serve. With "account_id = x ORDER BY transaction_id" the planner may walk the whole log by its primary key and
-    // look for x. A side that the direction leaves out is not walked.
-    private const string LookSql = """
+    // look for x. A side that the direction leaves out is not walked. A period becomes ids: the last one before each instant.
+    private const string LookSql = $"""
           FROM account_entry
-         WHERE (account_id, transaction_id) < (@account_id, @before)
-           AND (account_id, transaction_id) > (@account_id, @after)
+         WHERE (account_id, transaction_id) < (@account_id, CASE
+                   WHEN @to::timestamptz IS NULL THEN @before
+                   ELSE LEAST(@before, COALESCE(({Instants.LastBeforeSql} @to {Instants.LastSql}), 0) + 1)
+               END)
+           AND (account_id, transaction_id) > (@account_id, COALESCE(({Instants.LastBeforeSql} @from {Instants.LastSql}), 0))
            AND (@direction::text IS NULL OR direction = @direction)
          ORDER BY account_id DESC, transaction_id DESC
         """;
@@ -92,8 +95,9 @@ public sealed class History(ReplicaReads database)
         var parameters = new
         {
             account_id = accountId,
-            before = filter.To is { } to ? Math.Min(before, await Instants.LastBeforeAsync(connection, to) + 1) : before,
-            after = filter.From is { } from ? await Instants.LastBeforeAsync(connection, from) : 0,
+            before,
+            from = filter.From,
+            to = filter.To,
             type = filter.Type,
             direction = filter.Direction,
             most = MostLookedAt,

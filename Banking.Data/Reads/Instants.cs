@@ -8,13 +8,18 @@ namespace Banking.Data;
 public sealed class Instants(ReadDatabase database) : IDisposable
 {
     // The index (created_at, block_id) ends at the block that was the last before the instant. Times never run backwards along blocks.
-    private const string LastBeforeSql = """
+    internal const string LastBeforeSql = """
         SELECT last_transaction_id
           FROM ledger_block
-         WHERE created_at < @at
-         ORDER BY created_at DESC, block_id DESC
-         LIMIT 1;
+         WHERE created_at <
         """;
+
+    internal const string LastSql = """
+        ORDER BY created_at DESC, block_id DESC
+         LIMIT 1
+        """;
+
+    private const string LastBeforeAtSql = $"{LastBeforeSql} @at {LastSql};";
 
     // A later block cannot get a time before that of the last one.
     private const string StandingSql = """
@@ -41,7 +46,7 @@ public sealed class Instants(ReadDatabase database) : IDisposable
 
     /// <summary>The last transaction before an instant, as committed now; 0 if there is none.</summary>
     internal static Task<long> LastBeforeAsync(NpgsqlConnection connection, DateTime at) =>
-        connection.ExecuteScalarAsync<long>(LastBeforeSql, new { at });
+        connection.ExecuteScalarAsync<long>(LastBeforeAtSql, new { at });
 
     /// <summary>
     /// The last transaction before an instant that has passed, for ever: none before the instant is committed later. 0 if there is none;
@@ -63,7 +68,7 @@ public sealed class Instants(ReadDatabase database) : IDisposable
 
     private static async Task<(Standing Standing, long Last)> StandAsync(NpgsqlConnection connection, DateTime at)
     {
-        using var read = await connection.QueryMultipleAsync(StandingSql + LastBeforeSql, new { at });
+        using var read = await connection.QueryMultipleAsync(StandingSql + LastBeforeAtSql, new { at });
         return (await read.ReadSingleAsync<Standing>(), await read.ReadSingleOrDefaultAsync<long>());
     }
 
