@@ -29,6 +29,10 @@ public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 /// <summary>Reads the entries of an account in pages.</summary>
 public sealed class History(ReplicaReads database)
 {
+    // Infinity to Npgsql. A null would have no type, and Npgsql prepares no statement with such a parameter.
+    private static readonly DateTime Earliest = DateTime.SpecifyKind(DateTime.MinValue, DateTimeKind.Utc);
+    private static readonly DateTime Latest = DateTime.SpecifyKind(DateTime.MaxValue, DateTimeKind.Utc);
+
     // A page looks at no more entries than this. A type that few entries have makes a page short, not slow.
     private const int MostLookedAt = 5_000;
 
@@ -39,7 +43,7 @@ public sealed class History(ReplicaReads database)
     private const string LookSql = $"""
           FROM account_entry
          WHERE (account_id, transaction_id) < (@account_id, CASE
-                   WHEN @to::timestamptz IS NULL THEN @before
+                   WHEN @to = 'infinity' THEN @before
                    ELSE LEAST(@before, COALESCE(({Instants.LastBeforeSql} @to {Instants.LastSql}), 0) + 1)
                END)
            AND (account_id, transaction_id) > (@account_id, COALESCE(({Instants.LastBeforeSql} @from {Instants.LastSql}), 0))
@@ -96,8 +100,8 @@ public sealed class History(ReplicaReads database)
         {
             account_id = accountId,
             before,
-            from = filter.From,
-            to = filter.To,
+            from = filter.From ?? Earliest,
+            to = filter.To ?? Latest,
             type = filter.Type,
             direction = filter.Direction,
             most = MostLookedAt,
