@@ -8,9 +8,6 @@ namespace Banking.Api;
 /// <summary>The problem codes that an endpoint can answer with.</summary>
 internal sealed record PossibleProblems(IReadOnlyList<string> Codes);
 
-/// <summary>The content types, beside JSON, in which an endpoint can answer.</summary>
-internal sealed record OtherForms(IReadOnlyList<string> ContentTypes);
-
 /// <summary>
 /// The OpenAPI document, made from the endpoints, and the page that shows it. <see cref="OpenApiOperations"/> describes the calls,
 /// <see cref="OpenApiSchemas"/> their bodies.
@@ -41,10 +38,6 @@ internal static class OpenApi
             "validation_failed", "unauthorized", "insufficient_scope", "method_not_allowed", "rate_limited", "internal_error", "database_unavailable",
             "authority_unavailable", .. refusals.Select(Problem.CodeOf),
         ]));
-
-    /// <summary>States in which other forms an endpoint can answer.</summary>
-    public static RouteHandlerBuilder AnswersAlsoAs(this RouteHandlerBuilder endpoint, params string[] contentTypes) =>
-        endpoint.WithMetadata(new OtherForms(contentTypes));
 
     /// <summary>States what an operation of the ledger answers, with the refusals that all of these operations share.</summary>
     public static RouteHandlerBuilder AnswersOfLedger<TSuccess>(this RouteHandlerBuilder endpoint, int status, params Refusal[] refusals) =>

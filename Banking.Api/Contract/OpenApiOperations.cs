@@ -30,11 +30,6 @@ internal static class OpenApiOperations
             DescribeSuccess(operation.Responses!);
         }
 
-        foreach (var contentType in metadata.OfType<OtherForms>().SelectMany(forms => forms.ContentTypes))
-        {
-            operation.Responses!["200"].Content!.Add(contentType, new() { Schema = new OpenApiSchema { Type = JsonSchemaType.String } });
-        }
-
         document.AddComponent(nameof(Problem), await context.GetOrCreateSchemaAsync(typeof(Problem), null, cancellationToken));
         foreach (var status in codes.Select(Problem.KindOf).OrderBy(kind => kind.Status).GroupBy(kind => kind.Status))
         {

@@ -60,14 +60,13 @@ internal static class StatementEndpoints
                 "Lists an account's transactions of a period, oldest first, with the balances before and after it and with totals. The figures never change. "
                 + "The answer is a file of any length. If the service can't finish it, it breaks the connection: use no part of it.")
             .Needs(Scope.TransactionsRead)
-            .Answers<StatementResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded)
-            .AnswersAlsoAs("text/csv", "application/xml");
+            .Answers<StatementResponse>(200, Refusal.AccountNotFound, Refusal.Overloaded);
 
     private static async Task<IResult> Statement(
         [FromQuery(Name = "account_id"), Needed, Id, Description("The account's id."), Example("1000")] long? accountId,
         [FromQuery(Name = "from"), Needed, Instant, Description("The start of the period, inclusive. It may be before the account was opened."), Example("\"2026-01-01T00:00:00Z\"")] string? from,
         [FromQuery(Name = "to"), Needed, Instant, Description("The end of the period, exclusive. It must not be in the future."), Example("\"2026-02-01T00:00:00Z\"")] string? to,
-        [FromQuery(Name = "format"), OneOf(Json, Csv, Camt053), Description("The form of the answer. `json`, the default: a StatementResponse. `csv`: RFC 4180 with a header, for spreadsheets. `camt.053`: ISO 20022 camt.053.001.08, for accounting systems."), Example("\"json\"")] string? format,
+        [FromQuery(Name = "format"), OneOf(Json, Csv, Camt053), Description("The form of the answer. `json`, the default: a StatementResponse. `csv`: RFC 4180 with a header (text/csv), for spreadsheets. `camt.053`: ISO 20022 camt.053.001.08 (application/xml), for accounting systems."), Example("\"json\"")] string? format,
         Statements statements,
         Currencies currencies,
         ServiceOptions options,

@@ -97,6 +97,11 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
             return $"the document has no {status} here";
         }
 
+        if (shot.Operation.Path == "/api/statement" && reply.ContentType is "text/csv" or "application/xml")
+        {
+            return null; // described in words: a generator would make one type of all forms
+        }
+
         if (!response.GetProperty("content").TryGetProperty(reply.ContentType ?? "", out var content))
         {
             return $"the document has no {reply.ContentType} here";
@@ -104,7 +109,7 @@ public sealed class FuzzTests(TestDatabase database, ITestOutputHelper output)
 
         return status >= 400 && !content.GetProperty("examples").TryGetProperty(reply.Code!, out _)
             ? $"the document has no {reply.Code} here"
-            : IsJson(reply) ? schemas.Violations(content.GetProperty("schema"), reply.Body).FirstOrDefault() : null;
+            : schemas.Violations(content.GetProperty("schema"), reply.Body).FirstOrDefault();
     }
 
     private static string? CodeOf(Reply reply) => IsJson(reply) && reply.Text.Length > 0 ? reply.Code : null;

@@ -34,6 +34,10 @@ public sealed partial class ClientTests(TestDatabase database) : IAsyncLifetime
         listAccounts 1001
         unfreezeAccount active
         accountEvents unfrozen frozen changed hold_released hold_placed opened
+        transactionHistory 25.00 100.00
+        balanceAt 100.00 3
+        statement 3 110.50 100.00
+        events 1-1 2-1 100.00
         closeAccount closed
         getOneAccount closed 0.00
         auditHead 8 64

@@ -114,6 +114,34 @@ var unfrozen = await bank.Unfreeze_account.PostAsync(new() { AccountId = other.A
 Console.WriteLine($"unfreezeAccount {unfrozen!.Status}");
 var events = await bank.Account_events.GetAsync(request => request.QueryParameters.AccountId = other.AccountId);
 Console.WriteLine($"accountEvents {string.Join(' ', events!.Events!.Select(happened => happened.Type))}");
+var paid = await bank.Transaction_history.GetAsync(request =>
+{
+    request.QueryParameters.AccountId = account.AccountId;
+    request.QueryParameters.From = account.CreatedAt;
+    request.QueryParameters.Type = TransactionHistoryType.Transfer;
+    request.QueryParameters.Direction = TransactionHistoryDirection.Debit;
+});
+Console.WriteLine($"transactionHistory {string.Join(' ', paid!.Transactions!.Select(entry => entry.Amount))}");
+var past = await bank.Balance_at.GetAsync(request =>
+{
+    request.QueryParameters.AccountId = account.AccountId;
+    request.QueryParameters.At = transfer.CreatedAt;
+});
+Console.WriteLine($"balanceAt {past!.Balance} {past.TransactionId}");
+var statement = await bank.Statement.GetAsync(request =>
+{
+    request.QueryParameters.AccountId = account.AccountId;
+    request.QueryParameters.From = account.CreatedAt;
+    request.QueryParameters.To = transfer.CreatedAt;
+});
+Console.WriteLine($"statement {statement!.Entries!.Count} {statement.Totals!.Credits!.Amount} {statement.ClosingBalance}");
+var happenings = await bank.Events.GetAsync(request =>
+{
+    request.QueryParameters.After = "0-1";
+    request.QueryParameters.Limit = 2;
+    request.QueryParameters.Wait = 1;
+});
+Console.WriteLine($"events {string.Join(' ', happenings!.Select(happened => happened.Id))} {happenings![0].Data!.Transaction!.Amount}");
 var closed = await bank.Close_account.PostAsync(new() { AccountId = account.AccountId, Reason = "Customer left" });
 Console.WriteLine($"closeAccount {closed!.Status}");
 var shown = await bank.Get_one_account.GetAsync(request => request.QueryParameters.AccountId = account.AccountId);

@@ -92,6 +92,15 @@ var unfrozen = await bank.UnfreezeAccountAsync(new() { Account_id = other.Accoun
 Console.WriteLine($"unfreezeAccount {unfrozen.Status}");
 var events = await bank.AccountEventsAsync(other.Account_id);
 Console.WriteLine($"accountEvents {string.Join(' ', events.Events.Select(happened => happened.Type))}");
+var paid = await bank.TransactionHistoryAsync(
+    account.Account_id, from: account.Created_at, type: TransactionHistoryType.Transfer, direction: TransactionHistoryDirection.Debit);
+Console.WriteLine($"transactionHistory {string.Join(' ', paid.Transactions.Select(entry => entry.Amount))}");
+var past = await bank.BalanceAtAsync(account.Account_id, at: transfer.Created_at);
+Console.WriteLine($"balanceAt {past.Balance} {past.Transaction_id}");
+var statement = await bank.StatementAsync(account.Account_id, from: account.Created_at, to: transfer.Created_at);
+Console.WriteLine($"statement {statement.Entries.Count} {statement.Totals.Credits.Amount} {statement.Closing_balance}");
+var happenings = await bank.EventsAsync(after: "0-1", limit: 2, wait: 1);
+Console.WriteLine($"events {string.Join(' ', happenings.Select(happened => happened.Id))} {happenings.First().Data.Transaction!.Amount}");
 var closed = await bank.CloseAccountAsync(new() { Account_id = account.Account_id, Reason = "Customer left" });
 Console.WriteLine($"closeAccount {closed.Status}");
 var shown = await bank.GetOneAccountAsync(account.Account_id);

@@ -115,6 +115,19 @@ const unfrozen = await bank.POST("/api/unfreeze_account", { body: { account_id: 
 console.log(`unfreezeAccount ${unfrozen.data!.status}`);
 const events = await bank.GET("/api/account_events", { params: { query: { account_id: other.account_id } } });
 console.log(`accountEvents ${events.data!.events.map((happened) => happened.type).join(" ")}`);
+const { account_id } = account;
+const paid = await bank.GET("/api/transaction_history", {
+  params: { query: { account_id, from: account.created_at, type: "transfer", direction: "debit" } },
+});
+console.log(`transactionHistory ${paid.data!.transactions.map((entry) => entry.amount).join(" ")}`);
+const past = await bank.GET("/api/balance_at", { params: { query: { account_id, at: transfer.data!.created_at } } });
+console.log(`balanceAt ${past.data!.balance} ${past.data!.transaction_id}`);
+const statement = await bank.GET("/api/statement", {
+  params: { query: { account_id, from: account.created_at, to: transfer.data!.created_at } },
+});
+console.log(`statement ${statement.data!.entries.length} ${statement.data!.totals.credits.amount} ${statement.data!.closing_balance}`);
+const happenings = await bank.GET("/api/events", { params: { query: { after: "0-1", limit: 2, wait: 1 } } });
+console.log(`events ${happenings.data!.map((happened) => happened.id).join(" ")} ${happenings.data![0]!.data.transaction!.amount}`);
 const closed = await bank.POST("/api/close_account", { body: { account_id: account.account_id, reason: "Customer left" } });
 console.log(`closeAccount ${closed.data!.status}`);
 const shown = await bank.GET("/api/get_one_account", { params: { query: { account_id: account.account_id } } });
