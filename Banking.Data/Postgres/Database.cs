@@ -13,6 +13,7 @@ public static class Database
     // Our statements are index look-ups, however large the tables are. One plan fits all executions, and planning each again would
     // cost PostgreSQL about as much as the execution. The planner alone would keep a sequential scan if a statement was first
     // prepared while the tables were empty, until somebody analyses them. So the plans that suit small tables are switched off.
+    // A page of a long log must not start parallel workers either: they cost more than the page.
     // A frozen instance keeps its sockets open: only the server can end its transaction.
     private const string SessionSql = """
         SET plan_cache_mode = force_generic_plan;
@@ -21,6 +22,7 @@ public static class Database
         SET enable_hashjoin = off;
         SET enable_mergejoin = off;
         SET jit = off;
+        SET max_parallel_workers_per_gather = 0;
         SELECT set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
              , set_config('statement_timeout', @statement, false);
         """;
