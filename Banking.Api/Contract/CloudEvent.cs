@@ -56,7 +56,7 @@ public sealed record LoggedTransactionResponse(
     public static LoggedTransactionResponse From(LoggedTransaction row, Currency currency) => new(
         row.TransactionId, row.Type, row.FromAccountId, row.ToAccountId, Money.Format(row.Amount, currency), row.Currency,
         Money.Format(row.FromBalanceAfter, currency), Money.Format(row.ToBalanceAfter, currency),
-        row.ReversesTransactionId, row.HoldId, row.Reference, Banking.Data.Metadata.Read(row.Metadata), row.CreatedAt, row.ClientId);
+        row.ReversesTransactionId, row.HoldId, row.Reference, Data.Metadata.Read(row.Metadata), row.CreatedAt, row.ClientId);
 }
 
 /// <summary>What happened to an account or a hold, who asked for it and why, and the account right after it. It has no owner's name.</summary>
