@@ -29,7 +29,7 @@ public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
 /// <summary>Reads the entries of an account in pages.</summary>
 public sealed class History(ReplicaReads database)
 {
-    // Infinity to Npgsql. A null would have no type, and Npgsql prepares no statement with such a parameter.
+    // Infinity to Npgsql. A null instant would have no type, and Npgsql prepares a statement for one list of types only.
     private static readonly DateTime Earliest = DateTime.SpecifyKind(DateTime.MinValue, DateTimeKind.Utc);
     private static readonly DateTime Latest = DateTime.SpecifyKind(DateTime.MaxValue, DateTimeKind.Utc);
 
@@ -68,7 +68,19 @@ public sealed class History(ReplicaReads database)
              , reference
              , metadata::text
              , created_at
-          FROM (SELECT *
+          FROM (SELECT account_id
+                     , transaction_id
+                     , type
+                     , direction
+                     , amount
+                     , currency
+                     , balance_after
+                     , counterparty_account_id
+                     , reverses_transaction_id
+                     , hold_id
+                     , reference
+                     , metadata
+                     , created_at
                 {LookSql}
                  LIMIT @most) AS entry
          WHERE @type::text IS NULL OR type = @type

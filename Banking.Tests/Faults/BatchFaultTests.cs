@@ -8,7 +8,7 @@ public sealed class BatchFaultTests(TestDatabase database) : IAsyncDisposable
 {
     private readonly CommitProxy proxy = new(database.ConnectionString);
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData(Fault.CutAfterCommit)]
     [InlineData(Fault.CutBeforeCommit)]
     public async Task An_atomic_batch_whose_commit_is_cut_is_made_once_and_answered_as_if_nothing_happened(Fault fault)
@@ -40,7 +40,7 @@ public sealed class BatchFaultTests(TestDatabase database) : IAsyncDisposable
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData(Fault.DownAfterCommit)]
     [InlineData(Fault.SilenceAfterCommit)]
     public async Task An_atomic_batch_that_was_committed_behind_a_503_is_replayed_with_its_key(Fault fault)
@@ -58,7 +58,7 @@ public sealed class BatchFaultTests(TestDatabase database) : IAsyncDisposable
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData(Fault.CutAfterCommit)]
     [InlineData(Fault.CutBeforeCommit)]
     [InlineData(Fault.DownAfterCommit)]

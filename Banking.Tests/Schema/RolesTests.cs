@@ -90,6 +90,14 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
         (await bank.GetAsync("/api/get_one_transaction?transaction_id=1")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/get_one_request?idempotency_key=the-key")).Status.Should().Be(HttpStatusCode.OK);
         (await bank.GetAsync("/api/audit_head")).Status.Should().Be(HttpStatusCode.OK);
+        (await bank.GetAsync($"/api/transaction_history?account_id={one}&from=2001-01-01T00:00:00Z&type=deposit")).Status.Should().Be(HttpStatusCode.OK);
+        (await bank.GetAsync("/api/events?wait=1")).Status.Should().Be(HttpStatusCode.OK);
+        var now = $"{await bank.Book.ScalarAsync<DateTime>("SELECT clock_timestamp();"):yyyy-MM-dd'T'HH:mm:ss.ffffff}Z"; // after the last block: the head is locked
+        (await bank.GetAsync($"/api/balance_at?account_id={one}&at={now}")).Status.Should().Be(HttpStatusCode.OK);
+        foreach (var format in new[] { "json", "csv", "camt.053" })
+        {
+            (await bank.GetAsync($"/api/statement?account_id={one}&from={DateTime.UtcNow.AddDays(-1):yyyy-MM-dd}T00:00:00Z&to={now}&format={format}")).Status.Should().Be(HttpStatusCode.OK, format);
+        }
         bank.Complaints.Should().BeEmpty();
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
     }

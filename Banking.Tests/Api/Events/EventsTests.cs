@@ -1,4 +1,3 @@
-using System.Net;
 using FluentAssertions;
 
 namespace Banking.Tests;
@@ -181,34 +180,6 @@ public sealed class EventsTests(TestDatabase database) : IAsyncDisposable
         (fromHeader.Text, fromQuery.Text).Should().Be(("[]", "[]"));
         await bank.OpenAsync();
         SeenEvent.In(await bank.GetAsync($"/api/events?after={end}")).Should().ContainSingle().Which.Type.Should().Be("core-banking.account.opened");
-    }
-
-    [Theory]
-    [InlineData(null, false)]
-    [InlineData("*/*", false)]
-    [InlineData("application/json", false)]
-    [InlineData("application/*", false)]
-    [InlineData("text/html", false)]
-    [InlineData("text/event-stream", true)]
-    [InlineData("Text/Event-Stream; charset=utf-8", true)]
-    [InlineData("text/*", true)]
-    [InlineData("text/event-stream, */*", true)]
-    [InlineData("*/*;q=0.5, text/event-stream", true)]
-    [InlineData("application/json, text/event-stream", false)]
-    [InlineData("application/json;q=0.5, text/event-stream", true)]
-    [InlineData("application/cloudevents-batch+json, text/event-stream;q=0.9", false)]
-    [InlineData("text/event-stream;q=0", false)]
-    [InlineData("text/event-streams", false)]
-    [InlineData("nonsense", false)]
-    public async Task The_accept_header_chooses_between_a_page_and_a_stream(string? accept, bool isStream)
-    {
-        using var request = new HttpRequestMessage(HttpMethod.Get, "/api/events");
-        request.Headers.TryAddWithoutValidation("Accept", accept);
-
-        using var response = await bank.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
-
-        response.StatusCode.Should().Be(HttpStatusCode.OK);
-        response.Content.Headers.ContentType!.MediaType.Should().Be(isStream ? "text/event-stream" : "application/cloudevents-batch+json");
     }
 
     [Theory]

@@ -111,6 +111,25 @@ public sealed class BalanceAtTests(SharedBank shared, TestDatabase database) : I
         }
     }
 
+    [Fact]
+    public async Task Many_who_wait_for_a_stuck_writer_leave_the_connections_to_others()
+    {
+        await using var own = new BankingApp(database);
+        var account = await own.OpenAsync("100");
+        Task<Reply>[] asked;
+        await using (var held = await own.Book.HoldHeadAsync())
+        {
+            var at = Text(await own.Book.ScalarAsync<DateTime>("SELECT clock_timestamp();"));
+            asked = [.. Enumerable.Range(0, 40).Select(_ => own.GetAsync($"/api/balance_at?account_id={account}&at={at}"))];
+            await held.BlocksAsync();
+
+            (await own.HistoryAsync(account)).Should().ContainSingle();
+            asked.Should().OnlyContain(reply => !reply.IsCompleted);
+        }
+
+        (await Task.WhenAll(asked)).Should().OnlyContain(reply => reply.Text.Contains("\"balance\":\"100.00\""));
+    }
+
     private Task<Reply> AtAsync(long account, string at) => bank.GetAsync($"/api/balance_at?account_id={account}&at={at}");
 
     private async Task<Reply> NowAsync(long account) => await AtAsync(account, Text(await bank.Book.ScalarAsync<DateTime>("SELECT clock_timestamp();")));

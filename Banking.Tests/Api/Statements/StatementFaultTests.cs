@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
@@ -12,7 +13,7 @@ public sealed class StatementFaultTests(TestDatabase database)
 
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData("json")]
     [InlineData("csv")]
     [InlineData("camt.053")]
@@ -24,9 +25,10 @@ public sealed class StatementFaultTests(TestDatabase database)
         var whole = await service.GetAsync(path);
 
         using var slow = await SlowClient.StartAsync(service, path);
+        var began = Stopwatch.GetTimestamp();
         await server.CrashAsync();
         await server.StartAsync();
-        await Task.Delay(TimeSpan.FromSeconds(1)); // longer than a read may take
+        await Wait.UntilAsync(() => Stopwatch.GetElapsedTime(began) > TimeSpan.FromSeconds(2)); // the statement takes longer than a read may
 
         var text = await slow.RestAsync();
         text.Should().Contain(format switch
@@ -39,7 +41,7 @@ public sealed class StatementFaultTests(TestDatabase database)
         service.Errors.Should().BeEmpty();
     }
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData("json")]
     [InlineData("csv")]
     [InlineData("camt.053")]

@@ -175,7 +175,7 @@ public sealed class ReplicaTests : IAsyncLifetime
         service.Warnings.Where(line => line.Contains("failed with 503")).Should().BeEmpty();
     }
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_standby_that_dies_or_freezes_under_load_fails_no_read_and_is_used_again_when_it_is_back(bool freezes)

@@ -9,7 +9,7 @@ public sealed class EventFeedTests(TestDatabase database)
 {
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Streams_outlive_an_outage_of_the_database_and_miss_nothing()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
@@ -37,7 +37,7 @@ public sealed class EventFeedTests(TestDatabase database)
         bank.Complaints.Count(line => line.Contains("New events could not be read")).Should().Be(1, "an outage is one line");
     }
 
-    [Theory]
+    [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData(0, 0)]
     [InlineData(1, 6)]
     [InlineData(100, 6)]
