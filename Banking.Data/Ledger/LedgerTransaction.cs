@@ -1,17 +1,15 @@
 using System.Diagnostics;
 using Dapper;
 using Npgsql;
+using static Banking.Data.WriteBatch;
 
 namespace Banking.Data;
 
 /// <summary>One write transaction, in three round trips: lock and look up, write (<see cref="LedgerWriter"/>), commit.</summary>
 internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies currencies)
 {
-    private sealed record HeadRow(
-        long LastBlockId, long LastTransactionId, long LastAccountEventId, long LastAccountId, byte[] LastHash, DateTime Now, string Pinned);
-
-    private sealed record AccountRow(
-        long AccountId, string Kind, string Currency, string Status, decimal Balance, decimal Held, decimal OverdraftLimit);
+    private readonly record struct AccountRow(
+        long AccountId, bool IsCustomer, string Currency, string Status, decimal Balance, decimal Held, decimal OverdraftLimit);
 
     private sealed record DetailsRow(long AccountId, string OwnerName, string? Reference, string? Metadata, DateTime CreatedAt);
 
@@ -37,9 +35,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
     // settings that the commit relies on. They may change on the server while sessions are open, and what is acknowledged must be on
     // disk all the same. The time is taken outside the inner query, so after the lock: a write transaction that still waits for the
     // head can't get a time that has passed, and what the book says of a past instant stays true.
-    // Then the accounts in ascending id order, with the settlement accounts of deposits and withdrawals. A row that another session
-    // has locked is left out, so that only the requests for it wait.
-    private const string LockSql = """
+    private const string HeadSql = """
         SELECT last_block_id
              , last_transaction_id
              , last_account_event_id
@@ -57,22 +53,25 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                   FROM ledger_head
                  WHERE only_row
                    FOR UPDATE) AS head;
+        """;
 
+    // The accounts in ascending id order, with the settlement accounts of deposits and withdrawals. A row that another session has
+    // locked is left out, so that only the requests for it wait.
+    private const string AccountsSql = """
         SELECT account_id
-             , kind
+             , kind = 'customer' AS is_customer
              , currency
              , status
              , balance
              , held
              , overdraft_limit
           FROM account
-         WHERE account_id = ANY (@account_ids || ARRAY(SELECT currency.numeric_code::bigint
-                                                         FROM account AS customer
-                                                         JOIN currency ON currency.code = customer.currency
-                                                        WHERE customer.account_id = ANY (@with_settlement)))
+         WHERE account_id = ANY ($1 || ARRAY(SELECT currency.numeric_code::bigint
+                                               FROM account AS customer
+                                               JOIN currency ON currency.code = customer.currency
+                                              WHERE customer.account_id = ANY ($2)))
          ORDER BY account_id
            FOR UPDATE SKIP LOCKED;
-
         """;
 
     private const string DetailsSql = """
@@ -82,18 +81,16 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , metadata::text
              , created_at
           FROM account
-         WHERE account_id = ANY (@with_details);
-
+         WHERE account_id = ANY ($1);
         """;
 
     // The holds that requests name. The head orders all writers, so a hold is missing only where another session has locked it.
     private const string HoldsSql = $"""
         SELECT {Holds.Columns}
           FROM hold
-         WHERE hold_id = ANY (@hold_ids)
+         WHERE hold_id = ANY ($1)
          ORDER BY hold_id
            FOR UPDATE SKIP LOCKED;
-
         """;
 
     // The due holds of accounts that have something held: they expire with this transaction, so that their money is free for it. Then
@@ -123,13 +120,12 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         SELECT reverses_transaction_id AS transaction_id
              , sum(amount) AS amount
           FROM transaction_log
-         WHERE reverses_transaction_id = ANY (@original_ids)
+         WHERE reverses_transaction_id = ANY ($1)
          GROUP BY reverses_transaction_id;
-
         """;
 
     // What the logs keep under the keys of the batch.
-    private const string LookUpSql = """
+    private const string KeyedTransactionsSql = """
         SELECT log.client_id
              , log.idempotency_key
              , log.transaction_id
@@ -147,9 +143,11 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , log.created_at
              , log.part
              , log.request_hash
-          FROM unnest(@client_ids, @idempotency_keys) AS asked (client_id, idempotency_key)
+          FROM unnest($1, $2) AS asked (client_id, idempotency_key)
           JOIN transaction_log AS log USING (client_id, idempotency_key);
+        """;
 
+    private const string KeyedEventsSql = """
         SELECT log.client_id
              , log.idempotency_key
              , log.request_hash
@@ -165,10 +163,9 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , account.metadata::text
              , account.created_at
              , log.hold_id
-          FROM unnest(@client_ids, @idempotency_keys) AS asked (client_id, idempotency_key)
+          FROM unnest($1, $2) AS asked (client_id, idempotency_key)
           JOIN account_log AS log USING (client_id, idempotency_key)
           JOIN account ON account.account_id = log.account_id;
-
         """;
 
     private const string WhichExistSql = """
@@ -214,34 +211,55 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
     private async Task<LockedBook> LockAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockSet needs, List<RequestId> keys)
     {
-        using var read = await connection.QueryMultipleAsync(
-            LockSql + (needs.WithDetails.Count > 0 ? DetailsSql : "") + (needs.HoldIds.Count > 0 ? HoldsSql : "")
-            + (needs.OriginalIds.Count > 0 ? ReversedSql : "") + (keys.Count > 0 ? LookUpSql : ""),
-            new
-            {
-                account_ids = needs.AccountIds.ToArray(),
-                with_settlement = needs.WithSettlement.ToArray(),
-                with_details = needs.WithDetails.ToArray(),
-                hold_ids = needs.HoldIds.ToArray(),
-                original_ids = needs.OriginalIds.ToArray(),
-                client_ids = keys.Select(id => id.ClientId).ToArray(),
-                idempotency_keys = keys.Select(id => id.Key).ToArray(),
-            },
-            transaction);
-        var head = await read.ReadSingleAsync<HeadRow>();
-        var rows = (await read.ReadAsync<AccountRow>()).AsList();
-        var details = needs.WithDetails.Count > 0 ? (await read.ReadAsync<DetailsRow>()).ToDictionary(row => row.AccountId) : [];
-        var holds = needs.HoldIds.Count > 0 ? (await read.ReadAsync<Hold>()).ToDictionary(row => row.HoldId, row => new LockedHold(row)) : [];
+        await using var batch = new NpgsqlBatch(connection, transaction);
+        batch.Add(HeadSql);
+        batch.Add(AccountsSql, Value(needs.AccountIds.ToArray()), Value(needs.WithSettlement.ToArray()));
+        if (needs.WithDetails.Count > 0)
+        {
+            batch.Add(DetailsSql, Value(needs.WithDetails.ToArray()));
+        }
+
+        if (needs.HoldIds.Count > 0)
+        {
+            batch.Add(HoldsSql, Value(needs.HoldIds.ToArray()));
+        }
+
+        if (needs.OriginalIds.Count > 0)
+        {
+            batch.Add(ReversedSql, Value(needs.OriginalIds.ToArray()));
+        }
+
+        if (keys.Count > 0)
+        {
+            batch.Add(KeyedTransactionsSql, Values(keys, id => id.ClientId), Values(keys, id => id.Key));
+            batch.Add(KeyedEventsSql, Values(keys, id => id.ClientId), Values(keys, id => id.Key));
+        }
+
+        await using var read = await batch.ExecuteReaderAsync();
+        await read.ReadAsync();
+        var head = new LockedHead(
+            read.GetInt64(0), read.GetInt64(1), read.GetInt64(2), read.GetInt64(3), read.GetFieldValue<byte[]>(4), read.GetDateTime(5));
+        await read.NextResultAsync();
+        var rows = new List<AccountRow>(needs.AccountIds.Count);
+        while (await read.ReadAsync())
+        {
+            rows.Add(new(
+                read.GetInt64(0), read.GetBoolean(1), read.GetString(2), read.GetString(3), read.GetDecimal(4), read.GetDecimal(5), read.GetDecimal(6)));
+        }
+
+        var details = needs.WithDetails.Count > 0 ? (await NextRowsAsync<DetailsRow>(read)).ToDictionary(row => row.AccountId) : [];
+        var holds = needs.HoldIds.Count > 0 ? (await NextRowsAsync<Hold>(read)).ToDictionary(row => row.HoldId, row => new LockedHold(row)) : [];
         var hasBusyHolds = holds.Count < needs.HoldIds.Count;
-        var reversed = needs.OriginalIds.Count > 0 ? (await read.ReadAsync<ReversedRow>()).ToDictionary(row => row.TransactionId, row => row.Amount) : [];
-        var (keyed, events) = keys.Count > 0 ? ((await read.ReadAsync<KeyedTransaction>()).AsList(), (await read.ReadAsync<KeyedEvent>()).AsList()) : ([], []);
+        var reversed = needs.OriginalIds.Count > 0 ? (await NextRowsAsync<ReversedRow>(read)).ToDictionary(row => row.TransactionId, row => row.Amount) : [];
+        var (keyed, events) = keys.Count > 0 ? (await NextRowsAsync<KeyedTransaction>(read), await NextRowsAsync<KeyedEvent>(read)) : ([], []);
+        await read.CloseAsync();
 
         var accounts = new Dictionary<long, LockedAccount>(rows.Count);
         foreach (var row in rows)
         {
             var shown = details.GetValueOrDefault(row.AccountId);
             accounts.Add(row.AccountId, new(
-                row.AccountId, row.Kind == "customer", await currencies.OfAsync(row.Currency),
+                row.AccountId, row.IsCustomer, await currencies.OfAsync(row.Currency),
                 new(row.Status, row.Balance, row.Held, row.OverdraftLimit, shown?.OwnerName),
                 shown is null ? null : new(shown.Reference, shown.Metadata, shown.CreatedAt)));
         }
@@ -269,9 +287,19 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         var recordedHolds = events.Where(row => row.HoldId is not null).Select(row => row.HoldId!.Value).ToArray() is { Length: > 0 } ids
             ? (await connection.QueryAsync<Hold>(Holds.GetSql, new { ids }, transaction)).ToDictionary(hold => hold.HoldId)
             : [];
-        var lockedHead = new LockedHead(
-            head.LastBlockId, head.LastTransactionId, head.LastAccountEventId, head.LastAccountId, head.LastHash, head.Now);
-        return new(new(lockedHead, accounts, busy, holds, hasBusyHolds, reversed, Record(keyed, events, recordedHolds)));
+        return new(new(head, accounts, busy, holds, hasBusyHolds, reversed, Record(keyed, events, recordedHolds)));
+    }
+
+    private static async Task<List<T>> NextRowsAsync<T>(NpgsqlDataReader read)
+    {
+        var rows = new List<T>();
+        await read.NextResultAsync();
+        for (var parse = read.GetRowParser<T>(); await read.ReadAsync();)
+        {
+            rows.Add(parse(read));
+        }
+
+        return rows;
     }
 
     private static Dictionary<RequestId, Recorded> Record(

@@ -1,5 +1,5 @@
-using Dapper;
 using Npgsql;
+using static Banking.Data.WriteBatch;
 
 namespace Banking.Data;
 
@@ -17,9 +17,8 @@ internal static class LedgerWriter
              , opened.overdraft_limit
              , opened.reference
              , opened.metadata::jsonb
-             , @now
-          FROM unnest(@opened_ids, @opened_names, @opened_currencies, @opened_statuses, @opened_balances, @opened_held, @opened_limits,
-                      @opened_references, @opened_metadata)
+             , $1
+          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
             AS opened (account_id, owner_name, currency, status, balance, held, overdraft_limit, reference, metadata);
 
         """;
@@ -36,9 +35,8 @@ internal static class LedgerWriter
              , placed.expires_at
              , placed.reference
              , placed.metadata::jsonb
-             , @now
-          FROM unnest(@placed_ids, @placed_account_ids, @placed_to_ids, @placed_currencies, @placed_amounts, @placed_captured,
-                      @placed_statuses, @placed_expiries, @placed_references, @placed_metadata)
+             , $1
+          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             AS placed (hold_id, account_id, to_account_id, currency, amount, captured_amount, status, expires_at, reference, metadata);
 
         """;
@@ -65,9 +63,8 @@ internal static class LedgerWriter
              , posted.request_hash
              , posted.reference
              , posted.metadata::jsonb
-             , @now
-          FROM unnest(@transaction_ids, @types, @from_ids, @to_ids, @amounts, @currencies, @from_balances, @to_balances, @reversed_ids,
-                      @captured_ids, @posted_client_ids, @posted_keys, @parts, @posted_hashes, @references, @metadata)
+             , $1
+          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
             AS posted (transaction_id, type, from_account_id, to_account_id, amount, currency, from_balance_after, to_balance_after,
                        reverses_transaction_id, hold_id, client_id, idempotency_key, part, request_hash, reference, metadata);
 
@@ -76,7 +73,7 @@ internal static class LedgerWriter
     private const string MoveSql = """
         UPDATE account
            SET balance = moved.balance
-          FROM unnest(@moved_ids, @moved_balances) AS moved (account_id, balance)
+          FROM unnest($1, $2) AS moved (account_id, balance)
          WHERE account.account_id = moved.account_id;
 
         """;
@@ -101,10 +98,8 @@ internal static class LedgerWriter
              , event.idempotency_key
              , event.request_hash
              , event.reason
-             , @now
-          FROM unnest(@event_ids, @event_types, @event_account_ids, @event_hold_ids, @event_amounts, @event_hold_to_ids, @event_hold_expiries,
-                      @event_statuses, @event_limits, @event_held, @event_balances, @event_transaction_ids, @event_client_ids, @event_keys,
-                      @event_hashes, @event_reasons)
+             , $1
+          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
             AS event (account_event_id, type, account_id, hold_id, amount, hold_to_account_id, hold_expires_at, status_after,
                       overdraft_limit_after, held_after, balance_after, after_transaction_id, client_id, idempotency_key, request_hash, reason);
 
@@ -119,7 +114,7 @@ internal static class LedgerWriter
              , balance = changed.balance
              , held = changed.held
              , overdraft_limit = changed.overdraft_limit
-          FROM unnest(@changed_ids, @changed_names, @changed_statuses, @changed_balances, @changed_held, @changed_limits)
+          FROM unnest($1, $2, $3, $4, $5, $6)
             AS changed (account_id, owner_name, status, balance, held, overdraft_limit)
          WHERE account.account_id = changed.account_id;
 
@@ -129,112 +124,146 @@ internal static class LedgerWriter
         UPDATE hold
            SET captured_amount = changed.captured_amount
              , status = changed.status
-          FROM unnest(@hold_ids, @hold_captured, @hold_statuses) AS changed (hold_id, captured_amount, status)
+          FROM unnest($1, $2, $3) AS changed (hold_id, captured_amount, status)
          WHERE hold.hold_id = changed.hold_id;
 
         """;
 
     private const string BlockSql = """
         INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
-        VALUES (@block_id, @last_transaction_id, @last_account_event_id, 1, @previous_hash,
-                ledger_block_hash(@previous_hash, @block_id, @now, @after_transaction_id, @last_transaction_id,
-                                  @after_account_event_id, @last_account_event_id), @now);
+        VALUES ($2, $4, $6, 1, $7, ledger_block_hash($7, $2, $1, $3, $4, $5, $6), $1);
+        """;
 
+    private const string HeadSql = """
         UPDATE ledger_head
            SET last_block_id = block.block_id
              , last_transaction_id = block.last_transaction_id
              , last_account_event_id = block.last_account_event_id
-             , last_account_id = @last_account_id
+             , last_account_id = $2
              , last_created_at = block.created_at
              , last_hash = block.hash
           FROM ledger_block AS block
          WHERE only_row
-           AND block.block_id = @block_id;
+           AND block.block_id = $1;
         """;
 
     /// <summary>Writes everything in one round trip. The block comes last, as its hash covers the rows before it.</summary>
     public static async Task WriteAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedBook book)
     {
-        var (head, opened, placed, posted, moved) = (book.Head, book.Opened, book.Placed, book.Transactions, book.Moved.ToList());
-        var (events, changed, holds) = (book.Events, book.Changed.ToList(), book.ChangedHolds.ToList());
-        var rows = await connection.ExecuteAsync(
-            (opened.Count > 0 ? OpenSql : "") + (placed.Count > 0 ? PlaceSql : "") + (posted.Count > 0 ? PostSql : "") + (events.Count > 0 ? RecordSql : "")
-            + (moved.Count > 0 ? MoveSql : "") + (changed.Count > 0 ? ChangeSql : "")
-            + (holds.Count > 0 ? HoldSql : "") + BlockSql,
-            new
-            {
-                now = head.Now,
-                opened_ids = opened.Select(account => account.AccountId).ToArray(),
-                opened_names = opened.Select(account => account.State.OwnerName).ToArray(),
-                opened_currencies = opened.Select(account => account.Currency.Code).ToArray(),
-                opened_statuses = opened.Select(account => account.State.Status).ToArray(),
-                opened_balances = opened.Select(account => account.State.Balance).ToArray(),
-                opened_held = opened.Select(account => account.State.Held).ToArray(),
-                opened_limits = opened.Select(account => account.State.OverdraftLimit).ToArray(),
-                opened_references = opened.Select(account => account.Origin!.Reference).ToArray(),
-                opened_metadata = opened.Select(account => account.Origin!.Metadata).ToArray(),
-                placed_ids = placed.Select(hold => hold.Row.HoldId).ToArray(),
-                placed_account_ids = placed.Select(hold => hold.Row.AccountId).ToArray(),
-                placed_to_ids = placed.Select(hold => hold.Row.ToAccountId).ToArray(),
-                placed_currencies = placed.Select(hold => hold.Row.Currency).ToArray(),
-                placed_amounts = placed.Select(hold => hold.Row.Amount).ToArray(),
-                placed_captured = placed.Select(hold => hold.Row.CapturedAmount).ToArray(),
-                placed_statuses = placed.Select(hold => hold.Row.Status).ToArray(),
-                placed_expiries = placed.Select(hold => hold.Row.ExpiresAt).ToArray(),
-                placed_references = placed.Select(hold => hold.Row.Reference).ToArray(),
-                placed_metadata = placed.Select(hold => hold.Row.Metadata).ToArray(),
-                transaction_ids = posted.Select(row => row.Transaction.TransactionId).ToArray(),
-                types = posted.Select(row => row.Transaction.Type).ToArray(),
-                from_ids = posted.Select(row => row.Transaction.FromAccountId).ToArray(),
-                to_ids = posted.Select(row => row.Transaction.ToAccountId).ToArray(),
-                amounts = posted.Select(row => row.Transaction.Amount).ToArray(),
-                currencies = posted.Select(row => row.Transaction.Currency).ToArray(),
-                from_balances = posted.Select(row => row.Transaction.FromBalanceAfter).ToArray(),
-                to_balances = posted.Select(row => row.Transaction.ToBalanceAfter).ToArray(),
-                reversed_ids = posted.Select(row => row.Transaction.ReversesTransactionId).ToArray(),
-                captured_ids = posted.Select(row => row.Transaction.HoldId).ToArray(),
-                posted_client_ids = posted.Select(row => row.Key.Id.ClientId).ToArray(),
-                posted_keys = posted.Select(row => row.Key.Id.Key).ToArray(),
-                parts = posted.Select(row => row.Key.Part).ToArray(),
-                posted_hashes = posted.Select(row => row.Key.RequestHash).ToArray(),
-                references = posted.Select(row => row.Transaction.Reference).ToArray(),
-                metadata = posted.Select(row => row.Transaction.Metadata).ToArray(),
-                event_ids = events.Select(row => row.Event.AccountEventId).ToArray(),
-                event_types = events.Select(row => row.Event.Type).ToArray(),
-                event_account_ids = events.Select(row => row.Event.AccountId).ToArray(),
-                event_hold_ids = events.Select(row => row.Event.HoldId).ToArray(),
-                event_amounts = events.Select(row => row.Event.Amount).ToArray(),
-                event_hold_to_ids = events.Select(row => row.Placed?.ToAccountId).ToArray(),
-                event_hold_expiries = events.Select(row => row.Placed?.ExpiresAt).ToArray(),
-                event_statuses = events.Select(row => row.Event.StatusAfter).ToArray(),
-                event_limits = events.Select(row => row.Event.OverdraftLimitAfter).ToArray(),
-                event_held = events.Select(row => row.Event.HeldAfter).ToArray(),
-                event_balances = events.Select(row => row.Event.BalanceAfter).ToArray(),
-                event_transaction_ids = events.Select(row => row.Event.AfterTransactionId).ToArray(),
-                event_client_ids = events.Select(row => row.Id.ClientId).ToArray(),
-                event_keys = events.Select(row => row.Id.Key).ToArray(),
-                event_hashes = events.Select(row => row.RequestHash).ToArray(),
-                event_reasons = events.Select(row => row.Event.Reason).ToArray(),
-                moved_ids = moved.Select(account => account.AccountId).ToArray(),
-                moved_balances = moved.Select(account => account.State.Balance).ToArray(),
-                changed_ids = changed.Select(account => account.AccountId).ToArray(),
-                changed_names = changed.Select(account => account.State.OwnerName).ToArray(),
-                changed_statuses = changed.Select(account => account.State.Status).ToArray(),
-                changed_balances = changed.Select(account => account.State.Balance).ToArray(),
-                changed_held = changed.Select(account => account.State.Held).ToArray(),
-                changed_limits = changed.Select(account => account.State.OverdraftLimit).ToArray(),
-                hold_ids = holds.Select(hold => hold.Row.HoldId).ToArray(),
-                hold_captured = holds.Select(hold => hold.Row.CapturedAmount).ToArray(),
-                hold_statuses = holds.Select(hold => hold.Row.Status).ToArray(),
-                block_id = head.LastBlockId + 1,
-                last_transaction_id = book.LastTransactionId,
-                last_account_event_id = book.LastAccountEventId,
-                last_account_id = book.LastAccountId,
-                previous_hash = head.LastHash,
-                after_transaction_id = head.LastTransactionId,
-                after_account_event_id = head.LastAccountEventId,
-            },
-            transaction);
+        var (head, opened, placed, posted, events) = (book.Head, book.Opened, book.Placed, book.Transactions, book.Events);
+        var (moved, changed, holds) = (book.Moved.ToList(), book.Changed.ToList(), book.ChangedHolds.ToList());
+        await using var batch = new NpgsqlBatch(connection, transaction);
+        if (opened.Count > 0)
+        {
+            batch.Add(
+                OpenSql,
+                Value(head.Now),
+                Values(opened, account => account.AccountId),
+                Values(opened, account => account.State.OwnerName),
+                Values(opened, account => account.Currency.Code),
+                Values(opened, account => account.State.Status),
+                Values(opened, account => account.State.Balance),
+                Values(opened, account => account.State.Held),
+                Values(opened, account => account.State.OverdraftLimit),
+                Values(opened, account => account.Origin!.Reference),
+                Values(opened, account => account.Origin!.Metadata));
+        }
+
+        if (placed.Count > 0)
+        {
+            batch.Add(
+                PlaceSql,
+                Value(head.Now),
+                Values(placed, hold => hold.Row.HoldId),
+                Values(placed, hold => hold.Row.AccountId),
+                Values(placed, hold => hold.Row.ToAccountId),
+                Values(placed, hold => hold.Row.Currency),
+                Values(placed, hold => hold.Row.Amount),
+                Values(placed, hold => hold.Row.CapturedAmount),
+                Values(placed, hold => hold.Row.Status),
+                Values(placed, hold => hold.Row.ExpiresAt),
+                Values(placed, hold => hold.Row.Reference),
+                Values(placed, hold => hold.Row.Metadata));
+        }
+
+        if (posted.Count > 0)
+        {
+            batch.Add(
+                PostSql,
+                Value(head.Now),
+                Values(posted, row => row.Transaction.TransactionId),
+                Values(posted, row => row.Transaction.Type),
+                Values(posted, row => row.Transaction.FromAccountId),
+                Values(posted, row => row.Transaction.ToAccountId),
+                Values(posted, row => row.Transaction.Amount),
+                Values(posted, row => row.Transaction.Currency),
+                Values(posted, row => row.Transaction.FromBalanceAfter),
+                Values(posted, row => row.Transaction.ToBalanceAfter),
+                Values(posted, row => row.Transaction.ReversesTransactionId),
+                Values(posted, row => row.Transaction.HoldId),
+                Values(posted, row => row.Key.Id.ClientId),
+                Values(posted, row => row.Key.Id.Key),
+                Values(posted, row => row.Key.Part),
+                Values(posted, row => row.Key.RequestHash),
+                Values(posted, row => row.Transaction.Reference),
+                Values(posted, row => row.Transaction.Metadata));
+        }
+
+        if (events.Count > 0)
+        {
+            batch.Add(
+                RecordSql,
+                Value(head.Now),
+                Values(events, row => row.Event.AccountEventId),
+                Values(events, row => row.Event.Type),
+                Values(events, row => row.Event.AccountId),
+                Values(events, row => row.Event.HoldId),
+                Values(events, row => row.Event.Amount),
+                Values(events, row => row.Placed?.ToAccountId),
+                Values(events, row => row.Placed?.ExpiresAt),
+                Values(events, row => row.Event.StatusAfter),
+                Values(events, row => row.Event.OverdraftLimitAfter),
+                Values(events, row => row.Event.HeldAfter),
+                Values(events, row => row.Event.BalanceAfter),
+                Values(events, row => row.Event.AfterTransactionId),
+                Values(events, row => row.Id.ClientId),
+                Values(events, row => row.Id.Key),
+                Values(events, row => row.RequestHash),
+                Values(events, row => row.Event.Reason));
+        }
+
+        if (moved.Count > 0)
+        {
+            batch.Add(MoveSql, Values(moved, account => account.AccountId), Values(moved, account => account.State.Balance));
+        }
+
+        if (changed.Count > 0)
+        {
+            batch.Add(
+                ChangeSql,
+                Values(changed, account => account.AccountId),
+                Values(changed, account => account.State.OwnerName),
+                Values(changed, account => account.State.Status),
+                Values(changed, account => account.State.Balance),
+                Values(changed, account => account.State.Held),
+                Values(changed, account => account.State.OverdraftLimit));
+        }
+
+        if (holds.Count > 0)
+        {
+            batch.Add(
+                HoldSql,
+                Values(holds, hold => hold.Row.HoldId),
+                Values(holds, hold => hold.Row.CapturedAmount),
+                Values(holds, hold => hold.Row.Status));
+        }
+
+        var blockId = head.LastBlockId + 1;
+        batch.Add(
+            BlockSql, Value(head.Now), Value(blockId), Value(head.LastTransactionId), Value(book.LastTransactionId),
+            Value(head.LastAccountEventId), Value(book.LastAccountEventId), Value(head.LastHash));
+        batch.Add(HeadSql, Value(blockId), Value(book.LastAccountId));
+        var rows = await batch.ExecuteNonQueryAsync();
         var expected = opened.Count + placed.Count + posted.Count + events.Count + moved.Count + changed.Count + holds.Count + 2; // the block and the head
         if (rows != expected)
         {

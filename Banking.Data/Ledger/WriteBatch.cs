@@ -1,0 +1,35 @@
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>
+/// The statements of a write transaction, with positional parameters. Everywhere else Dapper is in use. Here its named parameters, which
+/// are rewritten for each batch, and its mapping of rows took 8 % of all transfers.
+/// </summary>
+internal static class WriteBatch
+{
+    public static void Add(this NpgsqlBatch batch, string sql, params ReadOnlySpan<NpgsqlParameter> parameters)
+    {
+        var command = new NpgsqlBatchCommand(sql);
+        foreach (var parameter in parameters)
+        {
+            command.Parameters.Add(parameter);
+        }
+
+        batch.BatchCommands.Add(command);
+    }
+
+    public static NpgsqlParameter Value<T>(T value) => new NpgsqlParameter<T> { TypedValue = value };
+
+    /// <summary>An array with one value of each row.</summary>
+    public static NpgsqlParameter Values<TRow, T>(List<TRow> rows, Func<TRow, T> valueOf)
+    {
+        var values = new T[rows.Count];
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = valueOf(rows[i]);
+        }
+
+        return Value(values);
+    }
+}
