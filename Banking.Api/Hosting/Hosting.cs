@@ -16,6 +16,8 @@ internal static partial class Hosting
         services.AddSingleton<BookDatabase>();
         services.AddSingleton(provider => Database.Connect(
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+        services.AddKeyedSingleton(nameof(Ledger), (provider, _) => Database.ConnectForWrites(
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
         services.AddSingleton(provider => new ReadDatabase(
             provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
         services.AddSingleton(provider => new ReplicaReads(
@@ -39,7 +41,7 @@ internal static partial class Hosting
         services.AddSingleton<EventFeed>();
         services.AddSingleton<CloudEventWriter>();
         services.AddSingleton(TimeProvider.System);
-        services.AddSingleton<Ledger>();
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<Ledger>(provider, provider.GetRequiredKeyedService<NpgsqlDataSource>(nameof(Ledger))));
         services.AddSingleton<Readiness>();
         services.AddSingleton(provider => new CriticalLoop("ledger", provider.GetRequiredService<Ledger>().RunAsync));
         services.AddSingleton(provider => new CriticalLoop("look-up of accounts", provider.GetRequiredService<Accounts>().RunAsync));

@@ -27,28 +27,37 @@ public static class Database
              , set_config('statement_timeout', @statement, false);
         """;
 
-    private const int LedgerConnections = 4; // the ledger, readiness and the check of the standby each use one at a time
+    private const int ServiceConnections = 3; // readiness, currencies and the check of the standby each use one at a time
 
-    /// <summary>The connections of the ledger and of readiness.</summary>
-    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options)
+    /// <summary>The connections of the service's own checks.</summary>
+    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options) =>
+        Connect(connectionString, options, ServiceConnections, options.Schema);
+
+    /// <summary>
+    /// The connection of the ledger's write transactions. In a pool of several, each transaction would run on the session that has
+    /// rested longest, whose caches are the coldest.
+    /// </summary>
+    public static NpgsqlDataSource ConnectForWrites(string connectionString, LedgerOptions options) =>
+        Connect(connectionString, options, connections: 1, $"{options.Schema}_writes");
+
+    private static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, int connections, string name)
     {
         var settings = SettingsFor(connectionString, options.Schema);
         // A try gets half the time, so that a second one fits. A database that hangs uses all of it in one try: first the command
         // times out, then the connection (or two: GSS encryption is tried first) on which Npgsql asks to cancel it.
         settings.CommandTimeout = (options.RetrySeconds + 1) / 2;
         settings.Timeout = settings.CommandTimeout;
-        return Pool(settings, LedgerConnections, options.Schema, options, statementSeconds: 0);
+        return Pool(settings, connections, name, options, statementSeconds: 0);
     }
 
     /// <summary>
-    /// The connections of all reads of the primary, or of a standby. The server itself ends a statement that takes too long; Npgsql never
-    /// has to ask it to.
+    /// Connections for reads of the primary, or of a standby. The server itself ends a statement that takes too long; Npgsql never has to
+    /// ask it to.
     /// </summary>
-    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options, bool ofStandby)
+    /// <param name="name">What reads. Metrics, traces and the DBA's list of sessions show it.</param>
+    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options, int connections, string name, bool ofStandby)
     {
-        var settings = ofStandby
-            ? SettingsFor(connectionString, options.Schema, "replica reads", server: "prefer-standby")
-            : SettingsFor(connectionString, options.Schema, "reads");
+        var settings = SettingsFor(connectionString, options.Schema, name, ofStandby ? "prefer-standby" : "primary");
         if (ofStandby)
         {
             settings.LoadBalanceHosts = false; // one is judged for all
@@ -57,7 +66,7 @@ public static class Database
         settings.CommandTimeout = 0;
         settings.ReadBufferSize = 65_536; // fewer receives for a chunk of a statement
         settings.Timeout = options.ReadSeconds;
-        return Pool(settings, options.ReadConnections, $"{options.Schema}_{(ofStandby ? "replica_reads" : "reads")}", options, options.ReadSeconds);
+        return Pool(settings, connections, $"{options.Schema}_{name.Replace(' ', '_')}", options, options.ReadSeconds);
     }
 
     /// <summary>What all connections to a book share: its schema, the kind of server if there are several hosts, and an application name for the DBA.</summary>
@@ -77,7 +86,7 @@ public static class Database
     private static NpgsqlDataSource Pool(
         NpgsqlConnectionStringBuilder settings, int connections, string name, LedgerOptions options, int statementSeconds)
     {
-        settings.MinPoolSize = Math.Min(settings.MinPoolSize, connections);
+        settings.MinPoolSize = connections == 1 ? 1 : Math.Min(settings.MinPoolSize, connections); // a loop's only connection stays open
         settings.MaxPoolSize = connections;
         settings.HostRecheckSeconds = 1; // finds a new primary within a second
         settings.MaxAutoPrepare = 50;

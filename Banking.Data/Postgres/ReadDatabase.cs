@@ -11,14 +11,16 @@ public sealed class OverloadedException() : Exception("Too many reads are waitin
 /// </summary>
 public sealed class ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false) : IAsyncDisposable
 {
-    private const int Loops = 4; // the look-ups of accounts, transactions and holds, and the feed of events
+    private const int MostLoops = 4; // the look-ups of accounts, transactions and holds, and the feed of events
 
-    // Opening a connection may take ReadSeconds, and the statement again: only a server that hangs takes longer than both.
-    private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);
-    private readonly SemaphoreSlim places = new(options.ReadConnections - Loops);
-    private readonly Lock replacing = new();
-    private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, ofStandby);
+    private readonly SemaphoreSlim places = new(options.ReadConnections - MostLoops);
+    private readonly AbandonableReads inTurn = new(
+        connectionString, options, options.ReadConnections - MostLoops, ofStandby ? "replica reads" : "reads", ofStandby);
+    private readonly List<AbandonableReads> ofLoops = [];
     private int asked;
+
+    /// <summary>All connections, by their pools.</summary>
+    internal IEnumerable<AbandonableReads> Pools => [inTurn, .. ofLoops];
 
     /// <summary>Runs <paramref name="read"/> when its turn comes.</summary>
     /// <exception cref="OverloadedException">Too many reads wait.</exception>
@@ -38,7 +40,7 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
                 await places.WaitAsync(cancellationToken);
                 try
                 {
-                    return await ReadAsync(read);
+                    return await inTurn.ReadAsync(read);
                 }
                 finally
                 {
@@ -52,48 +54,23 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
         }
     }
 
-    /// <summary>Runs without waiting for a turn. For the loops: each runs one read at a time and has its own connection.</summary>
-    internal async Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read)
+    /// <summary>
+    /// A connection for a loop that runs one read at a time. It never waits for a turn. In the pool of all reads, each of its reads would
+    /// run on the session that has rested longest, whose caches are the coldest.
+    /// </summary>
+    internal AbandonableReads ForLoop(string name)
     {
-        try
-        {
-            return await ReadOnceAsync(read);
-        }
-        catch (PostgresException exception) when (Database.IsStalePlan(exception))
-        {
-            return await ReadOnceAsync(read);
-        }
+        var reads = new AbandonableReads(connectionString, options, connections: 1, name, ofStandby);
+        ofLoops.Add(reads);
+        return reads;
     }
 
-    private async Task<T> ReadOnceAsync<T>(Func<NpgsqlConnection, Task<T>> read)
-    {
-        var used = dataSource;
-        var reading = used.UseAsync(read);
-        try
-        {
-            return await reading.WaitAsync(longest);
-        }
-        catch (TimeoutException) when (!reading.IsCompleted)
-        {
-            // The server or the network hangs. To cancel a command, Npgsql would block a thread of the pool on the same server. So
-            // these connections are abandoned, and the next read opens a new one.
-            lock (replacing)
-            {
-                if (dataSource == used)
-                {
-                    dataSource = Database.ConnectForReads(connectionString, options, ofStandby);
-                }
-            }
-
-            used.Clear();
-            _ = reading.ContinueWith(_ => used.Dispose(), TaskScheduler.Default);
-            throw;
-        }
-    }
-
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         places.Dispose();
-        return dataSource.DisposeAsync();
+        foreach (var pool in Pools)
+        {
+            await pool.DisposeAsync();
+        }
     }
 }

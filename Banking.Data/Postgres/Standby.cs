@@ -50,6 +50,7 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
         """;
 
     private readonly NpgsqlConnectionStringBuilder named = new(connectionString);
+    private AbandonableReads? check;
     private volatile CancellationTokenSource? use;
     private State state;
 
@@ -84,7 +85,7 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
         try
         {
             // One question at a time, however long a standby that hangs takes to answer it.
-            var asking = Reads.ReadAsync(connection => connection.QuerySingleAsync<Head>(HeadSql));
+            var asking = (check ??= Reads.ForLoop("replica check")).ReadAsync(connection => connection.QuerySingleAsync<Head>(HeadSql));
             if (await Task.WhenAny(asking, Task.Delay(Patience, stop)) != asking)
             {
                 stop.ThrowIfCancellationRequested();

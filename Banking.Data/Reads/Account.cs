@@ -48,7 +48,7 @@ public sealed class Accounts(ReadDatabase database, LedgerOptions options)
          WHERE account_id = ANY (@ids);
         """;
 
-    private readonly Lookup<Account> byId = new(database, options, GetSql, account => account.AccountId);
+    private readonly Lookup<Account> byId = new(database, options, "accounts", GetSql, account => account.AccountId);
 
     /// <summary>The account, or null if there is none with this id.</summary>
     public Task<Account?> GetAsync(long accountId, CancellationToken cancellationToken) => byId.FindAsync(accountId, cancellationToken);

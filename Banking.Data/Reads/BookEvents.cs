@@ -69,6 +69,8 @@ public sealed class BookEvents(ReadDatabase database)
     /// <summary>How much metadata a page may have, in characters. It ends early with more, so that its memory is bounded.</summary>
     internal const int MostMetadata = 1_048_576;
 
+    private readonly AbandonableReads ofFeed = database.ForLoop("events");
+
     private const string HeadSql = """
         SELECT last_transaction_id AS transaction_id
              , last_account_event_id AS account_event_id
@@ -129,10 +131,10 @@ public sealed class BookEvents(ReadDatabase database)
 
     /// <summary>The same, without waiting for a turn: for the feed.</summary>
     internal Task<IReadOnlyList<BookEvent>?> PageAsync(EventCursor after, int limit) =>
-        database.ReadAsync(connection => PageAsync(connection, after, limit));
+        ofFeed.ReadAsync(connection => PageAsync(connection, after, limit));
 
     /// <summary>The end of the book.</summary>
-    internal Task<EventCursor> HeadAsync() => database.ReadAsync(connection => connection.QuerySingleAsync<EventCursor>(HeadSql));
+    internal Task<EventCursor> HeadAsync() => ofFeed.ReadAsync(connection => connection.QuerySingleAsync<EventCursor>(HeadSql));
 
     private static async Task<IReadOnlyList<BookEvent>?> PageAsync(NpgsqlConnection connection, EventCursor after, int limit)
     {

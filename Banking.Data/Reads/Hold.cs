@@ -53,7 +53,7 @@ public sealed class Holds(ReadDatabase database, LedgerOptions options)
          WHERE hold_id = ANY (@ids);
         """;
 
-    private readonly Lookup<Hold> byId = new(database, options, GetSql, hold => hold.HoldId);
+    private readonly Lookup<Hold> byId = new(database, options, "holds", GetSql, hold => hold.HoldId);
 
     /// <summary>The hold, or null where there is none with that id.</summary>
     public Task<Hold?> GetAsync(long holdId, CancellationToken cancellationToken) => byId.FindAsync(holdId, cancellationToken);

@@ -53,7 +53,7 @@ public sealed class Transactions(ReadDatabase database, LedgerOptions options)
          WHERE transaction_id = ANY (@ids);
         """;
 
-    private readonly Lookup<Transaction> byId = new(database, options, GetSql, transaction => transaction.TransactionId);
+    private readonly Lookup<Transaction> byId = new(database, options, "transactions", GetSql, transaction => transaction.TransactionId);
 
     /// <summary>The transaction, or null if there is none with this id.</summary>
     public Task<Transaction?> GetAsync(long transactionId, CancellationToken cancellationToken) => byId.FindAsync(transactionId, cancellationToken);

@@ -54,10 +54,10 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
     /// <summary>Makes every session of the service send its counters to PostgreSQL's statistics.</summary>
     public async Task ReportStatisticsAsync()
     {
-        // As many at once as the pools have sessions, so that each session takes one.
-        var (ledger, reads) = (Services.GetRequiredService<NpgsqlDataSource>(), Services.GetRequiredService<ReadDatabase>());
-        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => ledger.UseAsync(FlushAsync)));
-        await Task.WhenAll(Enumerable.Range(0, 14).Select(_ => reads.ReadAsync(FlushAsync, CancellationToken.None)));
+        // As many at once as a pool has sessions, so that each session takes one.
+        NpgsqlDataSource[] ledger = [Services.GetRequiredService<NpgsqlDataSource>(), Services.GetRequiredKeyedService<NpgsqlDataSource>(nameof(Ledger))];
+        await Task.WhenAll(ledger.SelectMany(pool => Enumerable.Range(0, 3).Select(_ => pool.UseAsync(FlushAsync))));
+        await Task.WhenAll(Services.GetRequiredService<ReadDatabase>().Pools.SelectMany(pool => Enumerable.Range(0, 12).Select(_ => pool.ReadAsync(FlushAsync))));
 
         static Task<int> FlushAsync(NpgsqlConnection session) => session.ExecuteAsync("SELECT pg_stat_force_next_flush(), pg_sleep(0.1);");
     }

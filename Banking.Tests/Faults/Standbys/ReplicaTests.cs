@@ -58,7 +58,7 @@ public sealed class ReplicaTests : IAsyncLifetime
         (await service.GetAsync($"/api/list_holds?account_id={account}")).Body.GetProperty("holds").GetArrayLength().Should().Be(1);
         (await service.GetAsync("/api/audit_head")).Id("transaction_id").Should().Be(posted.Id("transaction_id"));
         (await copy.ScalarAsync<string>("SELECT string_agg(DISTINCT application_name, ',') FROM pg_stat_activity WHERE application_name LIKE 'core-banking%';"))
-            .Should().Be("core-banking replica reads");
+            .Should().Be("core-banking replica check,core-banking replica reads");
 
         await ResumeAsync();
         await Wait.UntilAsync(async () => (await service.HistoryAsync(account)).Count == 2);
