@@ -248,6 +248,42 @@ public sealed class LedgerTests(TestDatabase database)
             bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "5" }, "opening");
     }
 
+    // In a pool that others use too, each write transaction would run on the session that has rested longest.
+    [Fact]
+    public async Task Write_transactions_and_look_ups_stay_on_their_sessions_until_these_are_lost()
+    {
+        const string LastSql = """
+            SELECT array_agg(pid)
+              FROM pg_stat_activity
+             WHERE application_name LIKE @application || '%'
+               AND (query LIKE 'COMMIT%' OR query LIKE '%owner_name%FROM account%');
+            """;
+        var application = $"app-{Guid.NewGuid():N}";
+        await using var bank = new BankingApp(database, null, ("ConnectionStrings:Banking", $"{database.ConnectionString};Application Name={application}"));
+        var account = await bank.OpenAsync();
+
+        var first = await UseAsync();
+        await bank.Book.ExecuteAsync("SELECT pg_terminate_backend(pid) FROM unnest(@first) AS pid;", new { first });
+        await Wait.UntilAsync(async () => (await bank.GetAsync($"/api/get_one_account?account_id={account}")).Status == HttpStatusCode.OK);
+        var second = await UseAsync();
+
+        first.Should().HaveCount(2, "one of the ledger, one of the look-up of accounts");
+        second.Should().HaveCount(2).And.NotIntersectWith(first);
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
+
+        async Task<int[]> UseAsync()
+        {
+            for (var i = 0; i < 20; i++)
+            {
+                var others = Enumerable.Range(0, 3).Select(_ => bank.GetAsync("/health/ready"));
+                var reads = Enumerable.Range(0, 3).Select(_ => bank.GetAsync($"/api/transaction_history?account_id={account}"));
+                await Task.WhenAll([.. others, .. reads, bank.DepositAsync(account, "1"), bank.GetAsync($"/api/get_one_account?account_id={account}")]);
+            }
+
+            return (await bank.Book.ScalarAsync<int[]>(LastSql, new { application }))!;
+        }
+    }
+
     // What a session of the service prepared while the tables were empty has to suit them when they are large, though nobody
     // analysed them, or at a moment when all debits were the settlement account's. Told by the rows that sequential scans have
     // read, and walks along the log's primary key.
