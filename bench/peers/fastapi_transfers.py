@@ -1,6 +1,6 @@
 """The transfer of by_hand.sql as a team would write it today with FastAPI, SQLAlchemy and asyncpg, on the same tables.
 
-PGHOST=... PGUSER=... PGDATABASE=... POOL=8 uvicorn --app-dir bench/peers fastapi_transfers:app --workers 2 --no-access-log
+PGHOST=... PGUSER=... PGDATABASE=... POOL=4 uvicorn --app-dir bench/peers fastapi_transfers:app --workers 2 --no-access-log
 """
 import os
 from datetime import datetime, timezone
@@ -17,7 +17,7 @@ from sqlalchemy.orm import declarative_base, sessionmaker
 
 engine = create_async_engine(
     "postgresql+asyncpg://",  # the rest is in PGHOST, PGPORT, PGUSER and PGDATABASE
-    pool_size=int(os.environ.get("POOL", "8")),
+    pool_size=int(os.environ.get("POOL", "4")),
     max_overflow=0,
     connect_args={"server_settings": {"search_path": "by_hand"}},
 )
