@@ -12,6 +12,7 @@ internal static class Bench
 {
     private const string Usage = """
         open-loop <url> <requests a second> <seconds> <accounts>   transfers at a steady rate; prints: result <answers a second> <median ms> <p99 ms> <failed>
+        empty-endpoint <url>                                       one endpoint with a constant answer, until it is stopped
         hot-paths                                                  BenchmarkDotNet: time and allocations of what every posting runs through
         """;
 
@@ -21,6 +22,9 @@ internal static class Bench
         {
             case ["open-loop", var url, var rate, var seconds, var accounts]:
                 OpenLoop.Run(new Uri(url), Number(rate), Number(seconds), Number(accounts));
+                return 0;
+            case ["empty-endpoint", var url]:
+                EmptyEndpoint.Run(url);
                 return 0;
             case ["hot-paths"]:
                 BenchmarkRunner.Run<HotPaths>(DefaultConfig.Instance.AddJob(Job.ShortRun
