@@ -10,9 +10,7 @@ builder.ListenByDefaultOn("http://localhost:8080");
 builder.Services.ConfigureHttpJsonOptions(json => ApiJson.Configure(json.SerializerOptions));
 builder.Services.Configure<RouteHandlerOptions>(routes => routes.ThrowOnBadRequest = true); // UseStrictRequests catches it and names the fields
 builder.Services.AddExceptionHandler<ExceptionProblems>();
-builder.Services.AddSingleton<IProblemDetailsWriter, ValidationProblems>();
 builder.Services.AddProblemDetails();
-builder.Services.AddValidation();
 builder.Services.AddOpenApiDocument();
 builder.Services.AddLimits();
 builder.Services.AddAllowedOrigins();

@@ -1,6 +1,5 @@
 using Banking.Data;
 using Microsoft.AspNetCore.Diagnostics;
-using Microsoft.AspNetCore.Http.Features;
 
 namespace Banking.Api;
 
@@ -45,19 +44,4 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
 
     [LoggerMessage(LogLevel.Error, "{Method} {Path} failed with 500. This is a bug in the service: report it with this entry. Trace {TraceId}")]
     private partial void LogFault(Exception exception, string method, string path, string traceId);
-}
-
-/// <summary>Writes our problem documents where the framework would write its own. If its validation finds a mistake, the answer names all mistakes.</summary>
-internal sealed class ValidationProblems : IProblemDetailsWriter
-{
-    public bool CanWrite(ProblemDetailsContext context) => true;
-
-    public async ValueTask WriteAsync(ProblemDetailsContext context)
-    {
-        var (http, call) = (context.HttpContext, context.HttpContext.GetEndpoint()?.Metadata.GetMetadata<CallForm>());
-        var answer = context.ProblemDetails is HttpValidationProblemDetails && call is not null
-            ? new Mistakes(http.Request, call, http.Features.Get<IRequestBodyPipeFeature>() as BufferedBody).ToAnswer()
-            : Problem.Of(http.Response.StatusCode, http.Request);
-        await answer.ExecuteAsync(http);
-    }
 }

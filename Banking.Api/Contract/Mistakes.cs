@@ -19,7 +19,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
 
     private Dictionary<string, string[]>? errors;
 
-    /// <summary>Whether parameters are missing, repeated, unknown or not numbers. The framework does not check these.</summary>
+    /// <summary>Whether parameters are repeated, unknown or not numbers. What the framework makes of them does not show these.</summary>
     public bool AreInParameters()
     {
         foreach (var (name, values) in request.Query)
@@ -38,15 +38,6 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
             }
         }
 
-        foreach (var (name, parameter) in call.Query)
-        {
-            // The framework validates only parameters that are present.
-            if (parameter.IsNeeded && !request.Query.ContainsKey(name))
-            {
-                Add(name, NeededAttribute.Rule);
-            }
-        }
-
         foreach (var header in call.Headers)
         {
             if (request.Headers[header.Name].Count > 1)
@@ -61,6 +52,14 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
     /// <summary>The answer that lists all mistakes in the parameters and in the body.</summary>
     public ProblemResult ToAnswer()
     {
+        foreach (var (name, parameter) in call.Query)
+        {
+            if (!request.Query.ContainsKey(name))
+            {
+                AddBroken(name, parameter.Rules, value: null, new(this));
+            }
+        }
+
         foreach (var (name, values) in request.Query)
         {
             if (call.Query.TryGetValue(name, out var parameter))
@@ -76,7 +75,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
 
         if (body is not null)
         {
-            WalkBody(body.Bytes, call.Body!);
+            WalkBody(body.Bytes, call.Body!.Type);
         }
 
         if (errors is null)
@@ -139,7 +138,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
                 {
                     Add(within + name, Twice);
                 }
-                else if (ItemsOf(property) is { } items ? AreReadable(json[value..end], items, property, within + name) : IsReadable(json[start..end].ToArray(), type, within))
+                else if (MemberRules.ItemsOf(property) is { } items ? AreReadable(json[value..end], items, property, within + name) : IsReadable(json[start..end].ToArray(), type, within))
                 {
                     readable.Add(name, json[start..end].ToArray());
                 }
@@ -162,8 +161,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
         var given = JsonSerializer.Deserialize(ObjectOf(readable.Values), type)!;
         foreach (var property in type.Properties.Where(property => seen.Contains(property.Name) ? readable.ContainsKey(property.Name) : isWhole))
         {
-            var rules = property.AttributeProvider?.GetCustomAttributes(typeof(ValidationAttribute), inherit: true).Cast<ValidationAttribute>() ?? [];
-            var counting = rules.Where(rule => rule is not NeededUnlessAttribute { Other: var other } || !IsUnreadable(JsonNamingPolicy.SnakeCaseLower.ConvertName(other)));
+            var counting = MemberRules.Of(property).Where(rule => rule is not NeededUnlessAttribute { Other: var other } || !IsUnreadable(JsonNamingPolicy.SnakeCaseLower.ConvertName(other)));
             AddBroken(within + property.Name, counting, property.Get!(given), new(given));
         }
 
@@ -174,7 +172,7 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
     private bool AreReadable(ReadOnlySpan<byte> json, JsonTypeInfo items, JsonPropertyInfo property, string name)
     {
         var before = errors?.Count ?? 0;
-        var rule = property.AttributeProvider!.GetCustomAttributes(typeof(CountAttribute), inherit: true).Cast<CountAttribute>().Single();
+        var rule = MemberRules.Of(property).OfType<CountAttribute>().Single();
         var reader = new Utf8JsonReader(json, new() { MaxDepth = items.Options.MaxDepth });
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartArray)
@@ -227,10 +225,6 @@ internal sealed class Mistakes(HttpRequest request, CallForm call, BufferedBody?
 
         return false;
     }
-
-    /// <summary>The form of the items of a list of objects; null for any other member.</summary>
-    private static JsonTypeInfo? ItemsOf(JsonPropertyInfo property) =>
-        property.Options.GetTypeInfo(property.PropertyType) is { Kind: JsonTypeInfoKind.Enumerable, ElementType: { } item } ? property.Options.GetTypeInfo(item) : null;
 
     /// <summary>Adds the first rule that a value breaks, unless its field has a mistake already.</summary>
     private void AddBroken(string name, IEnumerable<ValidationAttribute> rules, object? value, ValidationContext context)

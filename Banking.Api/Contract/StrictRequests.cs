@@ -11,14 +11,37 @@ using Microsoft.Net.Http.Headers;
 
 namespace Banking.Api;
 
-/// <summary>A parameter of a call, with the name that the client knows and its rules.</summary>
-internal sealed record CallParameter(string Name, Type Type, ValidationAttribute[] Rules)
+/// <summary>A parameter of a call, with the name that the client knows, its rules and its place among the arguments of the handler.</summary>
+internal sealed record CallParameter(string Name, Type Type, ValidationAttribute[] Rules, int Place);
+
+/// <summary>The body of a call, and its place among the arguments of the handler.</summary>
+internal sealed record CallBody(JsonTypeInfo Type, int Place)
 {
-    public bool IsNeeded { get; } = Rules.OfType<NeededAttribute>().Any();
+    public MemberRules Rules { get; } = new(Type);
 }
 
 /// <summary>What a call accepts: query parameters by name, headers and, for some calls, a body.</summary>
-internal sealed record CallForm(Dictionary<string, CallParameter> Query, CallParameter[] Headers, JsonTypeInfo? Body);
+internal sealed record CallForm(Dictionary<string, CallParameter> Query, CallParameter[] Headers, CallBody? Body)
+{
+    private readonly CallParameter[] parameters = [.. Query.Values, .. Headers];
+
+    /// <summary>Whether the arguments of the handler keep all rules. <see cref="Mistakes"/> then says which they break.</summary>
+    public bool Accepts(IList<object?> arguments)
+    {
+        foreach (var parameter in parameters)
+        {
+            foreach (var rule in parameter.Rules)
+            {
+                if (!rule.IsValid(arguments[parameter.Place]))
+                {
+                    return false;
+                }
+            }
+        }
+
+        return Body is null || Body.Rules.AreKeptBy(arguments[Body.Place]!);
+    }
+}
 
 /// <summary>A body in memory. The framework reads it, and <see cref="Mistakes"/> reads it again if something is wrong.</summary>
 internal sealed class BufferedBody(byte[] bytes) : IRequestBodyPipeFeature
@@ -35,6 +58,8 @@ internal sealed class BufferedBody(byte[] bytes) : IRequestBodyPipeFeature
 /// <summary>Refuses mistakes that the framework ignores, and lists all mistakes of a request in one answer.</summary>
 internal static class StrictRequests
 {
+    private const string Json = "application/json";
+
     /// <summary>Stores what each endpoint accepts in its metadata, for <see cref="UseStrictRequests"/>.</summary>
     public static TBuilder WithStrictRequests<TBuilder>(this TBuilder endpoints)
         where TBuilder : IEndpointConventionBuilder
@@ -47,12 +72,19 @@ internal static class StrictRequests
             endpoint.Metadata.Add(new CallForm(
                 Named<FromQueryAttribute>(parameters, query => query.Name).ToDictionary(parameter => parameter.Name),
                 [.. Named<FromHeaderAttribute>(parameters, header => header.Name)],
-                body is null ? null : json.GetTypeInfo(body)));
+                body is null ? null : new(json.GetTypeInfo(body), parameters.Single(parameter => parameter.ParameterType == body).Position)));
         });
-        // The framework has read the body and found it valid, so nobody needs it again. Large bodies must not stay in memory while they wait for the ledger.
         return endpoints.AddEndpointFilter((invocation, next) =>
         {
-            (invocation.HttpContext.Features.Get<IRequestBodyPipeFeature>() as BufferedBody)?.Release();
+            var context = invocation.HttpContext;
+            var call = context.GetEndpoint()!.Metadata.GetMetadata<CallForm>()!;
+            var body = context.Features.Get<IRequestBodyPipeFeature>() as BufferedBody;
+            if (!call.Accepts(invocation.Arguments))
+            {
+                return new(new Mistakes(context.Request, call, body).ToAnswer());
+            }
+
+            body?.Release(); // nobody needs it again, and large bodies must not stay in memory while they wait for the ledger
             return next(invocation);
         });
     }
@@ -84,32 +116,39 @@ internal static class StrictRequests
     });
 
     /// <summary>Refuses requests with mistakes and lists them all. Reads the body into memory once, and searches it only if something is wrong.</summary>
-    public static void UseStrictRequests(this WebApplication app) => app.Use(async (context, next) =>
+    public static void UseStrictRequests(this WebApplication app) => app.Use((context, next) =>
     {
         if (context.GetEndpoint()?.Metadata.GetMetadata<CallForm>() is not { } call)
         {
-            await next(context);
-            return;
+            return next(context);
         }
 
-        if (call.Body is not null && UnreadableContent(context.Request) is { } unreadable)
+        if (call.Body is not null)
+        {
+            return WithBodyAsync(context, call, next);
+        }
+
+        var mistakes = new Mistakes(context.Request, call, body: null);
+        return mistakes.AreInParameters() ? mistakes.ToAnswer().ExecuteAsync(context) : next(context);
+    });
+
+    private static async Task WithBodyAsync(HttpContext context, CallForm call, RequestDelegate next)
+    {
+        if (UnreadableContent(context.Request) is { } unreadable)
         {
             await unreadable.ExecuteAsync(context);
             return;
         }
 
-        BufferedBody? body = null;
-        if (call.Body is not null)
+        BufferedBody body;
+        try
         {
-            try
-            {
-                body = new(await ReadAsync(context.Request.BodyReader));
-                context.Features.Set<IRequestBodyPipeFeature>(body);
-            }
-            catch (IOException exception) when (exception is not BadHttpRequestException)
-            {
-                return; // the client has disconnected
-            }
+            body = new(await ReadAsync(context.Request.BodyReader));
+            context.Features.Set<IRequestBodyPipeFeature>(body);
+        }
+        catch (IOException exception) when (exception is not BadHttpRequestException)
+        {
+            return; // the client has disconnected
         }
 
         var mistakes = new Mistakes(context.Request, call, body);
@@ -123,18 +162,18 @@ internal static class StrictRequests
         {
             await next(context);
         }
-        catch (BadHttpRequestException exception) when (exception.StatusCode == StatusCodes.Status400BadRequest && body is not null)
+        catch (BadHttpRequestException exception) when (exception.StatusCode == StatusCodes.Status400BadRequest)
         {
             await mistakes.ToAnswer().ExecuteAsync(context);
         }
-    });
+    }
 
     private static IEnumerable<CallParameter> Named<TSource>(List<ParameterInfo> parameters, Func<TSource, string?> nameOf)
         where TSource : Attribute =>
         from parameter in parameters
         let source = parameter.GetCustomAttribute<TSource>()
         where source is not null
-        select new CallParameter(nameOf(source)!, parameter.ParameterType, [.. parameter.GetCustomAttributes<ValidationAttribute>()]);
+        select new CallParameter(nameOf(source)!, parameter.ParameterType, [.. parameter.GetCustomAttributes<ValidationAttribute>()], parameter.Position);
 
     /// <summary>The refusal of a body that is not uncompressed JSON in UTF-8 (RFC 8259); null if it is.</summary>
     private static ProblemResult? UnreadableContent(HttpRequest request)
@@ -149,7 +188,12 @@ internal static class StrictRequests
             return null; // the framework tells a missing type from a missing body
         }
 
-        if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
+        if (request.ContentType == Json)
+        {
+            return null; // what nearly every client sends needs no parsing
+        }
+
+        if (!MediaTypeHeaderValue.TryParse(request.ContentType, out var type) || !type.MediaType.Equals(Json, StringComparison.OrdinalIgnoreCase))
         {
             return Problem.Of(StatusCodes.Status415UnsupportedMediaType, request);
         }
@@ -159,7 +203,7 @@ internal static class StrictRequests
             return Problem.Of("unsupported_media_type", "The body is not in UTF-8. Send it in UTF-8.");
         }
 
-        request.ContentType = "application/json"; // the framework does not know a quoted charset
+        request.ContentType = Json; // the framework does not know a quoted charset
         return null;
     }
 

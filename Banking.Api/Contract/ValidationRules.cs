@@ -22,6 +22,8 @@ public sealed class NeededUnlessAttribute(string other) : ValidationAttribute
 {
     public string Other => other;
 
+    public override bool RequiresValidationContext => true;
+
     protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
         value is null && validationContext.ObjectType.GetProperty(other)!.GetValue(validationContext.ObjectInstance) is null
             ? new($"or {JsonNamingPolicy.SnakeCaseLower.ConvertName(other)} is required.")
@@ -55,7 +57,12 @@ public sealed class TextAttribute : StringLengthAttribute
 
     internal static bool Holds(string text, int shortest, int longest)
     {
-        var length = text.EnumerateRunes().Count();
+        var length = 0;
+        foreach (var _ in text.EnumerateRunes())
+        {
+            length++;
+        }
+
         return length >= shortest && length <= longest && !text.Contains('\0', StringComparison.Ordinal);
     }
 }
@@ -175,16 +182,10 @@ public sealed class CurrencyCodeAttribute() : RegularExpressionAttribute("^[A-Z]
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class MemberOfAttribute(params string[] types) : ValidationAttribute
 {
-    // The framework passes the whole request as the instance, so it never fails here: MembersOfTheirTypes refuses. Mistakes then asks here.
+    public override bool RequiresValidationContext => true;
+
     protected override ValidationResult? IsValid(object? value, ValidationContext validationContext) =>
         validationContext.ObjectInstance is BatchPosting { HasTheMembersOfItsType: false, Type: { } type } && types.Contains(type) != (value is not null)
             ? new(value is null ? $"is required in a {type}." : $"does not belong to a {type}. Remove it.")
             : ValidationResult.Success;
-}
-
-/// <summary>Each posting has the members that its type needs, and no others.</summary>
-[AttributeUsage(AttributeTargets.Property)]
-public sealed class MembersOfTheirTypesAttribute : ValidationAttribute
-{
-    public override bool IsValid(object? value) => value is not BatchPostings postings || postings.All(posting => posting.HasTheMembersOfItsType);
 }

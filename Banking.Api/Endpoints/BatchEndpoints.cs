@@ -50,7 +50,7 @@ public sealed class BatchPostings : Collection<BatchPosting>
     """)]
 public sealed record BatchRequest(
     [property: Needed, OneOf(BatchRequest.Atomic, BatchRequest.Independent), Description("`atomic`: all postings are made, or none. `independent`: each posting is made or refused by itself.")] string? Mode,
-    [property: Needed, Count(1, BatchPostings.Most), MembersOfTheirTypes, Description("1 to 1000 postings. They are decided in this order. Each one sees the balances that the ones before it left.")] BatchPostings? Postings,
+    [property: Needed, Count(1, BatchPostings.Most), Description("1 to 1000 postings. They are decided in this order. Each one sees the balances that the ones before it left.")] BatchPostings? Postings,
     [property: Description("Whether only to decide. Then nothing is written and the Idempotency-Key is not used. Default: false.")] bool? DryRun = null)
 {
     public const string Atomic = "atomic";
