@@ -69,17 +69,29 @@ internal static class JsonMembers
         }
     }
 
-    public static void WriteMoney(this Utf8JsonWriter json, ReadOnlySpan<byte> name, decimal amount, Currency currency)
+    public static void WriteMoney(this Utf8JsonWriter json, ReadOnlySpan<byte> name, decimal? amount, Currency currency)
     {
+        if (amount is not { } money)
+        {
+            json.WriteNull(name);
+            return;
+        }
+
         Span<byte> digits = stackalloc byte[LongestAmount];
-        amount.TryFormat(digits, out var length, currency.AmountFormat, CultureInfo.InvariantCulture);
+        money.TryFormat(digits, out var length, currency.AmountFormat, CultureInfo.InvariantCulture);
         json.WriteString(name, digits[..length]);
     }
 
-    public static void WriteTime(this Utf8JsonWriter json, ReadOnlySpan<byte> name, DateTime time)
+    public static void WriteTime(this Utf8JsonWriter json, ReadOnlySpan<byte> name, DateTime? time)
     {
+        if (time is not { } instant)
+        {
+            json.WriteNull(name);
+            return;
+        }
+
         Span<byte> text = stackalloc byte[TimeConverter.Length];
-        TimeConverter.Format(time, text);
+        TimeConverter.Format(instant, text);
         json.WriteString(name, text);
     }
 
