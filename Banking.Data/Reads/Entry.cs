@@ -3,8 +3,8 @@ using System.Data.Common;
 namespace Banking.Data;
 
 /// <summary>
-/// A posting from the side of one of its two accounts, whose currency its amounts have. Metadata is JSON text. The reversals of it,
-/// oldest first, are null if there are none or nobody asked for them.
+/// A posting from the side of one of its two accounts, whose currency its amounts have. Metadata is JSON text. Its reversals,
+/// oldest first, are null in a statement, which does not show them.
 /// </summary>
 public sealed record Entry(
     long TransactionId,
