@@ -5,7 +5,7 @@ using Banking.Data;
 
 namespace Banking.Api;
 
-/// <summary>A row of one of the book's two logs, as an event in the form of CloudEvents 1.0.</summary>
+/// <summary>A row of one of the book's two logs, as an event in the form of CloudEvents 1.0. <see cref="CloudEventWriter"/> writes it.</summary>
 [Example("""
     {"specversion":"1.0","id":"42-7","source":"urn:core-banking:book:banking","type":"core-banking.transaction.transfer","subject":"transaction/42","time":"2026-01-02T03:04:05.678901Z","datacontenttype":"application/json","data":{"transaction":{"transaction_id":42,"type":"transfer","from_account_id":1000,"to_account_id":1001,"amount":"25.00","currency":"EUR","from_balance_after":"75.00","to_balance_after":"25.00","reverses_transaction_id":null,"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z","client_id":"teller"}}}
     """)]
@@ -20,23 +20,7 @@ public sealed record CloudEvent(
     [property: Description("What it happened to: `transaction/42`, `account/1000` or `hold/7`.")] string Subject,
     [property: Description("When it happened, in UTC.")] DateTime Time,
     [property: Description("The media type of `data`: application/json.")] string Datacontenttype,
-    [property: Description("The row of the log.")] EventData Data)
-{
-    public static CloudEvent From(BookEvent row, string source, Currency currency)
-    {
-        var (type, subject, time, data) = row switch
-        {
-            { Transaction: { } transaction } => (
-                $"transaction.{transaction.Type}", $"transaction/{transaction.TransactionId}", transaction.CreatedAt,
-                new EventData(Transaction: LoggedTransactionResponse.From(transaction, currency))),
-            { AccountEvent: { HoldId: { } holdId } hold } => (
-                hold.Type.Replace('_', '.'), $"hold/{holdId}", hold.CreatedAt, new EventData(AccountEvent: LoggedAccountEventResponse.From(hold, currency))),
-            { AccountEvent: var account } => (
-                $"account.{account!.Type}", $"account/{account.AccountId}", account.CreatedAt, new EventData(AccountEvent: LoggedAccountEventResponse.From(account, currency))),
-        };
-        return new("1.0", $"{row.At}", source, $"core-banking.{type}", subject, time, "application/json", data);
-    }
-}
+    [property: Description("The row of the log.")] EventData Data);
 
 /// <summary>The row of the log that an event shows: one of the two. A later version may add others.</summary>
 public sealed record EventData(
@@ -51,13 +35,7 @@ public sealed record LoggedTransactionResponse(
     long? ReversesTransactionId, long? HoldId, string? Reference, IReadOnlyDictionary<string, string>? Metadata, DateTime CreatedAt,
     [property: JsonPropertyOrder(1), Description("The caller who asked for it.")] string ClientId)
     : TransactionResponse(
-        TransactionId, Type, FromAccountId, ToAccountId, Amount, Currency, FromBalanceAfter, ToBalanceAfter, ReversesTransactionId, HoldId, Reference, Metadata, CreatedAt)
-{
-    public static LoggedTransactionResponse From(LoggedTransaction row, Currency currency) => new(
-        row.TransactionId, row.Type, row.FromAccountId, row.ToAccountId, Money.Format(row.Amount, currency), row.Currency,
-        Money.Format(row.FromBalanceAfter, currency), Money.Format(row.ToBalanceAfter, currency),
-        row.ReversesTransactionId, row.HoldId, row.Reference, Data.Metadata.Read(row.Metadata), row.CreatedAt, row.ClientId);
-}
+        TransactionId, Type, FromAccountId, ToAccountId, Amount, Currency, FromBalanceAfter, ToBalanceAfter, ReversesTransactionId, HoldId, Reference, Metadata, CreatedAt);
 
 /// <summary>What happened to an account or a hold, who asked for it and why, and the account right after it. It has no owner's name.</summary>
 public sealed record LoggedAccountEventResponse(
@@ -79,11 +57,4 @@ public sealed record LoggedAccountEventResponse(
     [property: Description("The last transaction before the event.")] long AfterTransactionId,
     [property: Description("The caller who asked for it.")] string ClientId,
     [property: Description("The caller's reason, or null.")] string? Reason,
-    [property: Description("When it happened, in UTC.")] DateTime CreatedAt)
-{
-    public static LoggedAccountEventResponse From(LoggedAccountEvent row, Currency currency) => new(
-        row.AccountEventId, row.Type, row.AccountId, row.Currency, row.StatusAfter, Money.Format(row.BalanceAfter, currency),
-        Money.Format(row.HeldAfter, currency), Money.Format(row.OverdraftLimitAfter, currency), row.HoldId,
-        row.Amount is { } amount ? Money.Format(amount, currency) : null, row.ToAccountId, row.ExpiresAt, row.AfterTransactionId, row.ClientId,
-        row.Reason, row.CreatedAt);
-}
+    [property: Description("When it happened, in UTC.")] DateTime CreatedAt);

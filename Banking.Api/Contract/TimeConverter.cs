@@ -22,7 +22,13 @@ internal sealed class TimeConverter : JsonConverter<DateTime>
 
     public static string Format(DateTime value) => value.ToUniversalTime().ToString(Form, CultureInfo.InvariantCulture);
 
-    public static void Format(DateTime value, Span<byte> text) => value.ToUniversalTime().TryFormat(text, out _, Form, CultureInfo.InvariantCulture);
+    public static void Format(DateTime value, Span<byte> text)
+    {
+        Span<byte> sevenDigits = stackalloc byte[Length + 1]; // .NET has fast code for this form, and reads any other letter by letter
+        value.ToUniversalTime().TryFormat(sevenDigits, out _, "O", CultureInfo.InvariantCulture);
+        sevenDigits[..(Length - 1)].CopyTo(text);
+        text[Length - 1] = (byte)'Z';
+    }
 }
 
 /// <summary>

@@ -1,15 +1,10 @@
 using System.Buffers;
 using System.ComponentModel;
-using System.Text;
-using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
 using Banking.Data;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Mvc;
-using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
-using JsonOptions = Microsoft.AspNetCore.Http.Json.JsonOptions;
 
 namespace Banking.Api;
 
@@ -75,67 +70,6 @@ internal static class EventsEndpoints
     }
 }
 
-/// <summary>Writes events as JSON.</summary>
-internal sealed class CloudEventWriter(Currencies currencies, LedgerOptions book, IOptions<JsonOptions> options)
-{
-    public const string BatchType = "application/cloudevents-batch+json";
-
-    private const int FlushBytes = 32_768;
-
-    private readonly string source = $"urn:core-banking:book:{book.Schema}";
-    private readonly JsonTypeInfo<CloudEvent> form = (JsonTypeInfo<CloudEvent>)options.Value.SerializerOptions.GetTypeInfo(typeof(CloudEvent));
-    private readonly JsonWriterOptions json = new() { Encoder = options.Value.SerializerOptions.Encoder, SkipValidation = true };
-
-    /// <summary>Writes a JSON array.</summary>
-    public async Task WriteBatchAsync(HttpResponse response, IReadOnlyList<BookEvent> events, CancellationToken cancellationToken)
-    {
-        await using var writer = new Utf8JsonWriter(response.BodyWriter, json);
-        var flushed = 0L;
-        writer.WriteStartArray();
-        foreach (var row in events)
-        {
-            JsonSerializer.Serialize(writer, await ToCloudEventAsync(row), form);
-            if (writer.BytesCommitted + writer.BytesPending - flushed > FlushBytes)
-            {
-                writer.Flush();
-                flushed = writer.BytesCommitted;
-                await response.BodyWriter.FlushAsync(cancellationToken);
-            }
-        }
-
-        writer.WriteEndArray();
-    }
-
-    /// <summary>Writes server-sent events, and sends them.</summary>
-    public async Task WriteStreamAsync(HttpResponse response, IReadOnlyList<BookEvent> events, CancellationToken cancellationToken)
-    {
-        var output = response.BodyWriter;
-        await using var writer = new Utf8JsonWriter(output, json);
-        var unsent = 0L;
-        foreach (var row in events)
-        {
-            output.Write("id: "u8);
-            Encoding.ASCII.GetBytes($"{row.At}".AsSpan(), output);
-            output.Write("\ndata: "u8);
-            JsonSerializer.Serialize(writer, await ToCloudEventAsync(row), form);
-            writer.Flush();
-            output.Write("\n\n"u8);
-            if ((unsent += writer.BytesCommitted) > FlushBytes)
-            {
-                await output.FlushAsync(cancellationToken);
-                unsent = 0;
-            }
-
-            writer.Reset();
-        }
-
-        await output.FlushAsync(cancellationToken);
-    }
-
-    private async ValueTask<CloudEvent> ToCloudEventAsync(BookEvent row) =>
-        CloudEvent.From(row, source, await currencies.OfAsync(row.Transaction?.Currency ?? row.AccountEvent!.Currency));
-}
-
 /// <summary>A page of events in the JSON batch format of CloudEvents.</summary>
 internal sealed class EventPage(CloudEventWriter writer, IReadOnlyList<BookEvent> events) : IResult
 {
@@ -199,7 +133,9 @@ internal sealed class EventStream(
         {
             response.BodyWriter.Write("retry: 1000\n\n"u8); // milliseconds until the client connects again
             await writer.WriteStreamAsync(response, first, end.Token);
-            for (var (at, events) = (first is [.., var last] ? last.At : start, first); (events = await NextAsync(at, end.Token)) is not null;)
+            var at = first is [.., var last] ? last.At : start;
+            first = []; // a stream may last for a day: its first page is not in memory for so long
+            while (await NextAsync(at, end.Token) is { } events)
             {
                 at = events is [.., var newest] ? newest.At : at;
                 if (events.Count == 0)

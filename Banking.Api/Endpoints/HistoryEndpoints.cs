@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
 using Banking.Data;
 using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Mvc;
@@ -19,15 +20,9 @@ public sealed record EntryResponse(
     [property: Description("The hold that this transaction captures, or null.")] long? HoldId,
     [property: Description("Your own reference, or null.")] string? Reference,
     [property: Description("Your own notes, unchanged, or null.")] IReadOnlyDictionary<string, string>? Metadata,
-    [property: Description("When it was posted, in UTC.")] DateTime CreatedAt)
-{
-    public static EntryResponse From(Entry entry, Currency currency) => new(
-        entry.TransactionId, entry.Type, entry.Direction,
-        Money.Format(entry.Amount, currency), Money.Format(entry.BalanceAfter, currency),
-        entry.CounterpartyAccountId, entry.ReversesTransactionId, entry.ReversedBy, entry.HoldId, entry.Reference, Data.Metadata.Read(entry.Metadata), entry.CreatedAt);
-}
+    [property: Description("When it was posted, in UTC.")] DateTime CreatedAt);
 
-/// <summary>A page of an account's transactions, newest first.</summary>
+/// <summary>A page of an account's transactions, newest first. <see cref="HistoryJson"/> writes it.</summary>
 [Example("""
     {"account_id":1000,"transactions":[{"transaction_id":42,"type":"transfer","direction":"debit","amount":"25.00","balance_after":"75.00","counterparty_account_id":1001,"reverses_transaction_id":null,"reversed_by_transaction_ids":[],"hold_id":null,"reference":"Invoice 4711","metadata":null,"created_at":"2026-01-02T03:04:05.678901Z"}],"next_cursor":"42-5f3c9a01"}
     """)]
@@ -106,7 +101,7 @@ internal static class HistoryEndpoints
         }
 
         long? next = start;
-        var (left, metadata, entries) = (limit ?? LimitAttribute.Default, 0, new List<EntryResponse>());
+        var (left, metadata, parts) = (limit ?? LimitAttribute.Default, 0, new List<HistoryPage>());
         while (next is { } before && left > 0 && metadata < MostMetadataCharacters)
         {
             var rows = Math.Min(left, PartEntries);
@@ -115,18 +110,14 @@ internal static class HistoryEndpoints
                 return Problem.Of(Refusal.AccountNotFound, $"Account {accountId} does not exist. Check the id.");
             }
 
-            foreach (var entry in part.Entries)
-            {
-                entries.Add(EntryResponse.From(entry, await currencies.OfAsync(entry.Currency)));
-                metadata += entry.Metadata?.Length ?? 0;
-            }
-
+            parts.Add(part);
+            metadata += part.Entries.Sum(entry => entry.Metadata?.Length ?? 0);
             (next, left) = (part.Next, part.Entries.Count < rows ? 0 : left - rows); // a short part has looked at as much as a page may
         }
 
         // The page is read. Sending it may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
         context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
-        return TypedResults.Ok(new HistoryResponse(accountId!.Value, entries, list.CursorAfter(next)));
+        return new HistoryJson(accountId!.Value, await currencies.OfAsync(parts[0].Currency), parts, list.CursorAfter(next));
     }
 
     private static async Task<IResult> BalanceAt(
@@ -145,5 +136,32 @@ internal static class HistoryEndpoints
             var past => TypedResults.Ok(new BalanceAtResponse(
                 accountId.Value, past.Currency, instant, Money.Format(past.Balance, await currencies.OfAsync(past.Currency)), past.TransactionId)),
         };
+    }
+}
+
+/// <summary>Sends a page as a <see cref="HistoryResponse"/>.</summary>
+internal sealed class HistoryJson(long accountId, Currency currency, IReadOnlyList<HistoryPage> parts, string? nextCursor) : IResult
+{
+    public async Task ExecuteAsync(HttpContext httpContext)
+    {
+        var response = httpContext.Response;
+        response.ContentType = "application/json; charset=utf-8";
+        await response.StartAsync(httpContext.RequestAborted);
+        await using var json = new Utf8JsonWriter(response.BodyWriter, JsonMembers.Options);
+        json.WriteStartObject();
+        json.WriteNumber("account_id"u8, accountId);
+        json.WriteStartArray("transactions"u8);
+        foreach (var part in parts)
+        {
+            foreach (var entry in part.Entries)
+            {
+                json.WriteEntry(entry, currency);
+                await json.FlushIfLargeAsync(response.BodyWriter, httpContext.RequestAborted);
+            }
+        }
+
+        json.WriteEndArray();
+        json.WriteString("next_cursor"u8, nextCursor);
+        json.WriteEndObject();
     }
 }

@@ -59,7 +59,7 @@ internal sealed class StatementCamt053 : StatementWriter
         WriteSummary(totals!);
     }
 
-    public override void Write(IReadOnlyList<StatementEntry> entries)
+    public override void Write(IReadOnlyList<Entry> entries)
     {
         foreach (var entry in entries)
         {
@@ -81,7 +81,7 @@ internal sealed class StatementCamt053 : StatementWriter
     private string Id => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Create(
         CultureInfo.InvariantCulture, $"{book} {statement.AccountId} {period.From:O} {period.To:O}"))))[..IdLength];
 
-    private void Write(StatementEntry entry)
+    private void Write(Entry entry)
     {
         var id = entry.TransactionId.ToString(CultureInfo.InvariantCulture);
         var time = TimeConverter.Format(entry.CreatedAt);
@@ -171,7 +171,7 @@ internal sealed class StatementCamt053 : StatementWriter
         Write("Sum", currency.Format(sum));
     }
 
-    private void WriteCode(StatementEntry entry)
+    private void WriteCode(Entry entry)
     {
         Start("BkTxCd");
         Start("Domn");

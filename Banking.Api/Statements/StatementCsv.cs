@@ -34,7 +34,7 @@ internal sealed partial class StatementCsv : StatementWriter
         WriteRow("opening_balance", createdAt: period.From, balance: statement.OpeningBalance);
     }
 
-    public override void Write(IReadOnlyList<StatementEntry> entries)
+    public override void Write(IReadOnlyList<Entry> entries)
     {
         foreach (var entry in entries)
         {

@@ -21,7 +21,7 @@ internal abstract class StatementWriter : IDisposable
 
     public abstract void Begin(StatementTotals? totals);
 
-    public abstract void Write(IReadOnlyList<StatementEntry> entries);
+    public abstract void Write(IReadOnlyList<Entry> entries);
 
     public abstract void End(StatementTotals totals);
 

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Globalization;
 using Dapper;
 using Npgsql;
@@ -138,40 +139,62 @@ public sealed class BookEvents(ReadDatabase database)
 
     private static async Task<IReadOnlyList<BookEvent>?> PageAsync(NpgsqlConnection connection, EventCursor after, int limit)
     {
-        using var read = await connection.QueryMultipleAsync(
+        await using var reader = await connection.ExecuteReaderAsync(
             PageSql, new { transaction_id = after.TransactionId, account_event_id = after.AccountEventId, rows = limit });
-        var head = await read.ReadSingleAsync<EventCursor>();
+        await reader.ReadAsync();
+        var head = new EventCursor(reader.GetInt64(0), reader.GetInt64(1));
         if (after.TransactionId > head.TransactionId || after.AccountEventId > head.AccountEventId)
         {
             return null;
         }
 
-        var (transactions, metadata) = (new List<LoggedTransaction>(limit), 0);
-        await foreach (var transaction in read.ReadUnbufferedAsync<LoggedTransaction>())
+        var (transactions, accountEvents, metadata) = (new Queue<LoggedTransaction>(limit), new Queue<LoggedAccountEvent>(), 0);
+        await reader.NextResultAsync();
+        while (await reader.ReadAsync())
         {
-            if (transaction.TransactionId <= head.TransactionId && metadata < MostMetadata)
+            if (reader.GetInt64(0) <= head.TransactionId && metadata < MostMetadata)
             {
-                transactions.Add(transaction);
+                var transaction = TransactionOf(reader);
+                transactions.Enqueue(transaction);
                 metadata += transaction.Metadata?.Length ?? 0;
             }
         }
 
-        return Merge(after, transactions, (await read.ReadAsync<LoggedAccountEvent>()).Where(row => row.AccountEventId <= head.AccountEventId), limit);
+        await reader.NextResultAsync();
+        while (await reader.ReadAsync())
+        {
+            if (reader.GetInt64(0) <= head.AccountEventId)
+            {
+                accountEvents.Enqueue(AccountEventOf(reader));
+            }
+        }
+
+        return Merge(after, transactions, accountEvents, limit);
     }
 
+    // By hand: Dapper would put each number into an object of its own.
+    private static LoggedTransaction TransactionOf(DbDataReader row) => new(
+        row.GetInt64(0), row.GetString(1), row.GetInt64(2), row.GetInt64(3), row.GetDecimal(4), row.GetString(5), row.GetDecimal(6), row.GetDecimal(7),
+        row.IsDBNull(8) ? null : row.GetInt64(8), row.IsDBNull(9) ? null : row.GetInt64(9),
+        row.IsDBNull(10) ? null : row.GetString(10), row.IsDBNull(11) ? null : row.GetString(11), row.GetDateTime(12), row.GetString(13));
+
+    private static LoggedAccountEvent AccountEventOf(DbDataReader row) => new(
+        row.GetInt64(0), row.GetString(1), row.GetInt64(2), row.GetString(3), row.GetString(4), row.GetDecimal(5), row.GetDecimal(6), row.GetDecimal(7),
+        row.IsDBNull(8) ? null : row.GetInt64(8), row.IsDBNull(9) ? null : row.GetDecimal(9), row.IsDBNull(10) ? null : row.GetInt64(10),
+        row.IsDBNull(11) ? null : row.GetDateTime(11), row.GetInt64(12), row.GetString(13), row.IsDBNull(14) ? null : row.GetString(14), row.GetDateTime(15));
+
     private static List<BookEvent> Merge(
-        EventCursor after, IEnumerable<LoggedTransaction> transactions, IEnumerable<LoggedAccountEvent> accountEvents, int limit)
+        EventCursor after, Queue<LoggedTransaction> transactions, Queue<LoggedAccountEvent> accountEvents, int limit)
     {
         var (page, at) = (new List<BookEvent>(), after);
-        var (nextTransactions, nextEvents) = (new Queue<LoggedTransaction>(transactions), new Queue<LoggedAccountEvent>(accountEvents));
         while (page.Count < limit)
         {
-            if (nextEvents.TryPeek(out var accountEvent) && accountEvent.AfterTransactionId <= at.TransactionId)
+            if (accountEvents.TryPeek(out var accountEvent) && accountEvent.AfterTransactionId <= at.TransactionId)
             {
                 at = at with { AccountEventId = accountEvent.AccountEventId };
-                page.Add(new(at, null, nextEvents.Dequeue()));
+                page.Add(new(at, null, accountEvents.Dequeue()));
             }
-            else if (nextTransactions.TryDequeue(out var transaction))
+            else if (transactions.TryDequeue(out var transaction))
             {
                 at = at with { TransactionId = transaction.TransactionId };
                 page.Add(new(at, transaction, null));

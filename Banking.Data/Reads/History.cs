@@ -3,28 +3,14 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>A posting from the side of one of its two accounts. Metadata is JSON text.</summary>
-[method: ExplicitConstructor] // as of Transaction
-public sealed record Entry(
-    long TransactionId,
-    string Type,
-    string Direction,
-    decimal Amount,
-    string Currency,
-    decimal BalanceAfter,
-    long CounterpartyAccountId,
-    long? ReversesTransactionId,
-    long[] ReversedBy,
-    long? HoldId,
-    string? Reference,
-    string? Metadata,
-    DateTime CreatedAt);
-
 /// <summary>Which entries to list: from an instant on, up to another but not at it, of one type, of one direction. A null does not filter.</summary>
-public sealed record HistoryFilter(DateTime? From = null, DateTime? To = null, string? Type = null, string? Direction = null);
+public sealed record HistoryFilter(DateTime? From = null, DateTime? To = null, string? Type = null, string? Direction = null)
+{
+    public static readonly HistoryFilter None = new();
+}
 
 /// <summary>One page of an account's entries, newest first. <c>Next</c> is the id before which the next page starts, or null on the last.</summary>
-public sealed record HistoryPage(IReadOnlyList<Entry> Entries, long? Next);
+public sealed record HistoryPage(string Currency, IReadOnlyList<Entry> Entries, long? Next);
 
 /// <summary>Reads the entries of an account in pages.</summary>
 public sealed class History(ReplicaReads database)
@@ -51,23 +37,27 @@ public sealed class History(ReplicaReads database)
          ORDER BY account_id DESC, transaction_id DESC
         """;
 
-    private const string PageSql = $"""
-        SELECT transaction_id
-             , type
-             , direction
-             , amount
+    private const string Columns = $$"""
+        {{Entry.Columns}}
              , currency
-             , balance_after
-             , counterparty_account_id
-             , reverses_transaction_id
-             , ARRAY(SELECT reversal.transaction_id
-                       FROM transaction_log AS reversal
-                      WHERE reversal.reverses_transaction_id = entry.transaction_id
-                      ORDER BY reversal.transaction_id) AS reversed_by
-             , hold_id
-             , reference
-             , metadata::text
-             , created_at
+             , NULLIF(ARRAY(SELECT reversal.transaction_id
+                              FROM transaction_log AS reversal
+                             WHERE reversal.reverses_transaction_id = entry.transaction_id
+                             ORDER BY reversal.transaction_id), '{}') AS reversed_by
+        """;
+
+    // Without a filter. The other statement would find the same, at a sixth more of PostgreSQL's time.
+    private const string PlainSql = $"""
+        SELECT {Columns}
+          FROM account_entry AS entry
+         WHERE (account_id, transaction_id) < (@account_id, @before)
+           AND account_id >= @account_id
+         ORDER BY account_id DESC, transaction_id DESC
+         LIMIT @rows;
+        """;
+
+    private const string FilteredSql = $"""
+        SELECT {Columns}
           FROM (SELECT account_id
                      , transaction_id
                      , type
@@ -96,10 +86,10 @@ public sealed class History(ReplicaReads database)
          LIMIT 1;
         """;
 
-    private const string ExistsSql = """
-        SELECT EXISTS (SELECT
-                         FROM account
-                        WHERE account_id = @account_id);
+    private const string CurrencySql = """
+        SELECT currency
+          FROM account
+         WHERE account_id = @account_id;
         """;
 
     /// <summary>At most <paramref name="limit"/> entries older than transaction <paramref name="before"/> that pass the filter, or null if there is no such account.</summary>
@@ -119,18 +109,28 @@ public sealed class History(ReplicaReads database)
             most = MostLookedAt,
             rows = limit + 1, // one more than asked for shows whether there is a next page
         };
-        var entries = (List<Entry>)await connection.QueryAsync<Entry>(PageSql, parameters);
-        if (entries.Count == 0 && !await connection.ExecuteScalarAsync<bool>(ExistsSql, parameters))
+        var (entries, currency) = (new List<Entry>(limit + 1), (string?)null);
+        await using (var reader = await connection.ExecuteReaderAsync(filter == HistoryFilter.None ? PlainSql : FilteredSql, parameters))
+        {
+            while (await reader.ReadAsync())
+            {
+                currency ??= reader.GetString(Entry.ColumnCount);
+                entries.Add(Entry.Of(reader, reader.IsDBNull(Entry.ColumnCount + 1) ? [] : reader.GetFieldValue<long[]>(Entry.ColumnCount + 1)));
+            }
+        }
+
+        currency ??= await connection.ExecuteScalarAsync<string?>(CurrencySql, parameters); // of an account without such entries
+        if (currency is null)
         {
             return null;
         }
 
         if (entries.Count <= limit)
         {
-            return new(entries, Next: filter.Type is null ? null : await connection.ExecuteScalarAsync<long?>(EndSql, parameters));
+            return new(currency, entries, Next: filter.Type is null ? null : await connection.ExecuteScalarAsync<long?>(EndSql, parameters));
         }
 
         entries.RemoveAt(limit);
-        return new(entries, Next: entries[^1].TransactionId);
+        return new(currency, entries, Next: entries[^1].TransactionId);
     }
 }

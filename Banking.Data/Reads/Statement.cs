@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Dapper;
@@ -13,26 +12,12 @@ namespace Banking.Data;
 public sealed record Statement(
     long AccountId, string OwnerName, string Currency, decimal OpeningBalance, decimal ClosingBalance, long After, long Last, DateTime MadeAt);
 
-/// <summary>A posting from the side of the account. Metadata is JSON text.</summary>
-public sealed record StatementEntry(
-    long TransactionId,
-    string Type,
-    bool IsCredit,
-    decimal Amount,
-    decimal BalanceAfter,
-    long CounterpartyAccountId,
-    long? ReversesTransactionId,
-    long? HoldId,
-    string? Reference,
-    string? Metadata,
-    DateTime CreatedAt);
-
 /// <summary>The number and the sum of the credits, and of the debits.</summary>
 public sealed record StatementTotals(long CreditCount, decimal Credits, long DebitCount, decimal Debits)
 {
     public static readonly StatementTotals None = new(0, 0, 0, 0);
 
-    public StatementTotals With(IReadOnlyList<StatementEntry> entries)
+    public StatementTotals With(IReadOnlyList<Entry> entries)
     {
         var (creditCount, credits, debitCount, debits) = this;
         foreach (var entry in entries)
@@ -99,17 +84,7 @@ public sealed class Statements(ReplicaReads database, Instants instants, LedgerO
         """;
 
     private const string ChunkSql = $"""
-        SELECT transaction_id
-             , type
-             , direction = 'credit' AS is_credit
-             , amount
-             , balance_after
-             , counterparty_account_id
-             , reverses_transaction_id
-             , hold_id
-             , reference
-             , metadata::text
-             , created_at
+        SELECT {Entry.Columns}
           FROM account_entry
          {Range};
         """;
@@ -150,7 +125,7 @@ public sealed class Statements(ReplicaReads database, Instants instants, LedgerO
     }
 
     /// <summary>The entries, oldest first, in chunks. The next chunk is read while the caller works on one.</summary>
-    public async IAsyncEnumerable<IReadOnlyList<StatementEntry>> ReadAsync(Statement statement, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<IReadOnlyList<Entry>> ReadAsync(Statement statement, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var reading = statement.Last > statement.After ? ChunkAsync(statement, statement.After, FirstChunk, cancellationToken) : null;
         while (reading is not null)
@@ -179,31 +154,25 @@ public sealed class Statements(ReplicaReads database, Instants instants, LedgerO
         return totals;
     }
 
-    private async Task<List<StatementEntry>> ChunkAsync(Statement statement, long after, int rows, CancellationToken cancellationToken)
+    private async Task<List<Entry>> ChunkAsync(Statement statement, long after, int rows, CancellationToken cancellationToken)
     {
         var chunk = await RetryAsync(statement, ReadChunkAsync, cancellationToken);
         return chunk.Count > 0 ? chunk : throw EndsEarly(statement);
 
-        async Task<List<StatementEntry>> ReadChunkAsync(NpgsqlConnection connection)
+        async Task<List<Entry>> ReadChunkAsync(NpgsqlConnection connection)
         {
-            var (entries, metadata) = (new List<StatementEntry>(rows), 0);
+            var (entries, metadata) = (new List<Entry>(rows), 0);
             var parameters = new { account_id = statement.AccountId, after, last = statement.Last, rows };
             await using var reader = await connection.ExecuteReaderAsync(ChunkSql, parameters);
             while (metadata <= MostMetadataCharacters && await reader.ReadAsync(CancellationToken.None))
             {
-                entries.Add(EntryOf(reader));
+                entries.Add(Entry.Of(reader));
                 metadata += entries[^1].Metadata?.Length ?? 0;
             }
 
             return entries;
         }
     }
-
-    // By hand: Dapper would put each number into an object of its own.
-    private static StatementEntry EntryOf(DbDataReader row) => new(
-        row.GetInt64(0), row.GetString(1), row.GetBoolean(2), row.GetDecimal(3), row.GetDecimal(4), row.GetInt64(5),
-        row.IsDBNull(6) ? null : row.GetInt64(6), row.IsDBNull(7) ? null : row.GetInt64(7),
-        row.IsDBNull(8) ? null : row.GetString(8), row.IsDBNull(9) ? null : row.GetString(9), row.GetDateTime(10));
 
     /// <summary>Retries what fails in passing: the client already has a part of the statement.</summary>
     private async Task<T> RetryAsync<T>(Statement statement, Func<NpgsqlConnection, Task<T>> read, CancellationToken cancellationToken)

@@ -150,4 +150,35 @@ public sealed class EventFeedTests(TestDatabase database)
         Task<long> ReadsAsync() => book.ScalarAsync<long>(
             $"SELECT seq_scan + idx_scan FROM pg_stat_all_tables WHERE relid = to_regclass('{schema}.ledger_head');");
     }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task Idle_streams_do_not_keep_what_they_have_sent()
+    {
+        const int Streams = 100;
+        const int Seconds = 20; // longer than a heartbeat
+        const int Deposits = 60; // three pages with a megabyte of metadata each; the feed has only the last of them in memory
+        await using var service = new ServiceProcess(database.ConnectionString, schema);
+        await service.StartAsync();
+        var account = await service.OpenAsync();
+        var metadata = Enumerable.Range(10, 19).ToDictionary(i => $"{i}", _ => new string('\u0001', 420)); // six bytes each in JSON
+        for (var i = 0; i < Deposits; i++)
+        {
+            (await service.PostAsync("/api/deposit", new { account_id = account, amount = "1", metadata })).ShouldBeCreated();
+        }
+
+        var before = service.Megabytes("VmRSS");
+        var streams = new List<EventSubscriber>();
+        for (var i = 0; i < Streams; i++)
+        {
+            streams.Add(await EventSubscriber.ConnectAsync(service.Http, "?after=0-1"));
+            await streams[^1].TakeAsync(Deposits);
+        }
+
+        (await service.GetAsync($"/api/events?after={Deposits}-1&wait={Seconds}")).Text.Should().Be("[]");
+        var after = service.Megabytes("VmRSS");
+
+        Report.Write($"{before} MB before, {after} MB with {Streams} idle streams, each after a page with a megabyte of metadata.");
+        streams.ForEach(stream => stream.Dispose());
+        (after - before).Should().BeLessThan(80);
+    }
 }

@@ -1,10 +1,6 @@
 using System.Net;
 using System.Text.Json;
-using Banking.Api;
 using FluentAssertions;
-using Microsoft.AspNetCore.Http.Json;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Options;
 
 namespace Banking.Tests;
 
@@ -51,24 +47,6 @@ public sealed class StatementTests(SharedBank shared, TestDatabase database) : I
             entry.EnumerateObject().Select(member => $"{member}").Should().Equal(
                 known.EnumerateObject().Where(member => member.Name != "reversed_by_transaction_ids").Select(member => $"{member}"));
         }
-    }
-
-    [Fact]
-    public async Task The_answer_is_byte_for_byte_what_the_described_type_gives()
-    {
-        var account = await bank.OpenAsync();
-        var metadata = new Dictionary<string, string> { ["ü"] = "\u0001\t\"\\</b>", ["🦊"] = "\u2028\ufffe\ue000", ["empty"] = "" };
-        await bank.PostAsync("/api/deposit", new { account_id = account, amount = "1.5", reference = "\u0001 \"ü🦊' &\u2028", metadata });
-        await bank.PostAsync("/api/deposit", new { account_id = account, amount = "1.5", reference = "", metadata = new { } });
-        var (from, to) = Story.UntilAfter(await bank.WithdrawAsync(account, "1"));
-        var json = bank.Services.GetRequiredService<IOptions<JsonOptions>>().Value.SerializerOptions;
-
-        var text = (await bank.StatementAsync(account, from, to)).Text;
-
-        var statement = JsonSerializer.Deserialize<StatementResponse>(text, json)!;
-        statement.Entries.Should().HaveCount(3);
-        statement.Entries[0].Metadata.Should().BeEquivalentTo(metadata);
-        JsonSerializer.Serialize(statement, json).Should().Be(text);
     }
 
     [Fact]
