@@ -27,6 +27,7 @@ internal sealed class LogOutput : TextWriter
             "banking.log.dropped", () => Volatile.Read(ref dropped), "{line}", "Log lines that were dropped because the log's reader was too slow.");
         new Thread(WriteOut) { IsBackground = true, Name = "log" }.Start();
         AppDomain.CurrentDomain.ProcessExit += (_, _) => Flush();
+        AppDomain.CurrentDomain.UnhandledException += (_, _) => Flush();
     }
 
     /// <summary>One per process, as standard output is.</summary>
@@ -123,7 +124,7 @@ internal sealed class LogOutput : TextWriter
             {
                 output.Write(spare, 0, length);
             }
-            catch (IOException) // a full disk
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException) // a full disk, or a closed output
             {
                 failed = spare.AsSpan(0, length).Count((byte)'\n');
             }
