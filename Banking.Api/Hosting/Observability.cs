@@ -68,7 +68,7 @@ internal static class Observability
 
     public static RequestLine LineOf(HttpContext context) => context.Features.Get<RequestLine>()!;
 
-    // ASP.NET starts an activity only for its log or for a collector. Where nobody sees more of it, two ids are enough.
+    // ASP.NET starts an activity only for a collector, or if its category Hosting.Diagnostics is logged. Otherwise nobody sees more than ids.
     private static RequestLine StartTrace(HttpRequest request)
     {
         var caller = ActivityContext.TryParse(request.Headers.TraceParent, traceState: null, out var parsed)

@@ -28,7 +28,8 @@ public sealed partial class RequestLogTests(TestDatabase database)
     [Fact]
     public async Task Scopes_are_shown_if_asked_for()
     {
-        var lines = await LinesAsync(("Logging__Console__FormatterOptions__IncludeScopes", "true"));
+        var lines = await LinesAsync(
+            ("Logging__Console__FormatterOptions__IncludeScopes", "true"), ("Logging__LogLevel__Microsoft.AspNetCore.Hosting.Diagnostics", "Warning"));
 
         lines.Should().HaveCount(4).And.OnlyContain(line => line.Contains("\"Scopes\":[") && line.Contains("\"RequestId\""));
     }
@@ -64,7 +65,7 @@ public sealed partial class RequestLogTests(TestDatabase database)
     [Fact]
     public async Task The_end_of_the_process_loses_no_line()
     {
-        await using var service = new ServiceProcess(database.ConnectionString, book);
+        await using var service = new ServiceProcess(database.ConnectionString, book, ("Banking__DrainSeconds", "0"));
         await service.StartAsync();
         var account = await service.OpenAsync();
         var replies = await Task.WhenAll(Enumerable.Range(0, 500).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")));
