@@ -29,13 +29,13 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
 
     private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
     {
-        LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path, Observability.TraceId);
+        LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path, Observability.LineOf(context).TraceId);
         return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer. Nothing was done. Retry later.");
     }
 
     private ProblemResult Fault(Exception exception, HttpContext context)
     {
-        LogFault(exception, context.Request.Method, context.Request.Path, Observability.TraceId);
+        LogFault(exception, context.Request.Method, context.Request.Path, Observability.LineOf(context).TraceId);
         return Problem.Of(500, context.Request);
     }
 

@@ -104,15 +104,16 @@ public sealed class ProblemResult(Problem.Kind kind, string detail, IReadOnlyDic
     public Task ExecuteAsync(HttpContext httpContext)
     {
         Observability.Refused(httpContext, kind.Code);
-        Observability.NameTrace(httpContext.Response); // again, because an exception clears the headers
+        Observability.NameTrace(httpContext); // again, because an exception clears the headers
         httpContext.Response.StatusCode = kind.Status;
         if (kind.RetryAfter is { } seconds)
         {
             httpContext.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         }
 
-        return httpContext.Response.WriteAsJsonAsync(ToProblem(), options: null, Problem.ContentType);
+        return httpContext.Response.WriteAsJsonAsync(ToProblem(httpContext), options: null, Problem.ContentType);
     }
 
-    public Problem ToProblem() => new(Problem.TypeOf(kind.Code), kind.Title, kind.Status, detail, kind.Code, Observability.TraceId, errors, failedIndex);
+    public Problem ToProblem(HttpContext httpContext) =>
+        new(Problem.TypeOf(kind.Code), kind.Title, kind.Status, detail, kind.Code, Observability.LineOf(httpContext).TraceId, errors, failedIndex);
 }

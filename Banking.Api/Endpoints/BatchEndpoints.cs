@@ -117,7 +117,7 @@ internal static class BatchEndpoints
         return isAtomic && !isDryRun
             ? await decision.ToAnswerAsync(
                 context, result => AtomicAsync(result, currencies), _ => $"/api/get_one_request?idempotency_key={Uri.EscapeDataString(id.Key)}")
-            : await decision.ToAnswerAsync(context, result => EachAsync(result, isDryRun, currencies));
+            : await decision.ToAnswerAsync(context, result => EachAsync(result, isDryRun, currencies, context));
     }
 
     private static Posting ToPosting(RequestId id, BatchPosting posting)
@@ -142,13 +142,13 @@ internal static class BatchEndpoints
         return new(transactions);
     }
 
-    private static async ValueTask<BatchResponse> EachAsync(BatchResult result, bool isDryRun, Currencies currencies)
+    private static async ValueTask<BatchResponse> EachAsync(BatchResult result, bool isDryRun, Currencies currencies, HttpContext context)
     {
         var results = new List<BatchResultResponse>(result.Items.Count);
         foreach (var item in result.Items)
         {
             results.Add(item.Refused is { } refused
-                ? new(BatchResultResponse.Refused, Problem: Problem.Of(refused).ToProblem())
+                ? new(BatchResultResponse.Refused, Problem: Problem.Of(refused).ToProblem(context))
                 : new(BatchResultResponse.Posted, await TransactionResponse.FromAsync(item.Result!, currencies)));
         }
 

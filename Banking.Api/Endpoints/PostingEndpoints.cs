@@ -95,7 +95,7 @@ internal static class PostingEndpoints
     /// <summary>The answer of every call that makes one transaction.</summary>
     public static Task<IResult> AnswerAsync(HttpContext context, Currencies currencies, Decision<Transaction> decision)
     {
-        context.Features.Get<RequestLine>()?.TransactionId = decision.Result?.TransactionId;
+        Observability.LineOf(context).TransactionId = decision.Result?.TransactionId;
         return decision.ToAnswerAsync(
             context, transaction => TransactionResponse.FromAsync(transaction, currencies),
             transaction => $"/api/get_one_transaction?transaction_id={transaction.TransactionId}");

@@ -55,7 +55,7 @@ internal sealed partial class StatementResult(
         {
             if (!httpContext.RequestAborted.IsCancellationRequested)
             {
-                LogBroken(exception, statement.AccountId, Observability.TraceId);
+                LogBroken(exception, statement.AccountId, Observability.LineOf(httpContext).TraceId);
             }
 
             httpContext.Abort(); // a normal end would make the part a whole

@@ -216,20 +216,6 @@ public sealed class TelemetryTests(TestDatabase database)
             .And.NotContain(line => line.StartsWith('{'));
     }
 
-    [Fact]
-    public async Task A_log_that_nobody_reads_does_not_block_a_call()
-    {
-        await using var service = new ServiceProcess(database.ConnectionString, book, ("Logging__Console__MaxQueueLength", "10")) { IsHeard = false };
-        await service.StartAsync();
-        var account = await service.OpenAsync();
-
-        // More lines than the pipe and the logger's queue hold.
-        var replies = await Task.WhenAll(Enumerable.Range(0, 1_000).Select(_ => service.GetAsync($"/api/get_one_account?account_id={account}")));
-
-        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK);
-        (await service.DepositAsync(account, "1")).ShouldBeCreated();
-    }
-
     /// <summary>A service whose account ids cannot be confused with another number.</summary>
     private async Task<ServiceProcess> StartAsync(params (string Name, string Value)[] settings)
     {

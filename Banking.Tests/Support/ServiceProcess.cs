@@ -109,9 +109,12 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         }
         else
         {
-            _ = HearUntilUpAsync(process.StandardOutput);
+            _ = HearAsync(process.StandardOutput, () => !up.Task.IsCompleted);
         }
     }
+
+    /// <summary>Reads its output again, to its end.</summary>
+    public Task HearAsync() => HearAsync(process!.StandardOutput, () => true);
 
     /// <summary>Returns when it has written these words.</summary>
     public Task SaidAsync(string words) => Wait.UntilAsync(() => Lines.Any(line => line.Contains(words)));
@@ -181,11 +184,11 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         return start;
     }
 
-    private async Task HearUntilUpAsync(StreamReader said)
+    private async Task HearAsync(StreamReader said, Func<bool> isHeard)
     {
-        while (!up.Task.IsCompleted)
+        while (isHeard() && await said.ReadLineAsync() is { } line)
         {
-            Read(await said.ReadLineAsync());
+            Read(line);
         }
     }
 
