@@ -16,7 +16,8 @@ public sealed class Ledger : IDisposable
 
     private readonly LedgerOptions options;
     private readonly GroupCommit commit;
-    private readonly Channel<Pending> queue = Channel.CreateUnbounded<Pending>(new() { SingleReader = true });
+    // A request that finds nobody at work begins the write transaction on its own thread.
+    private readonly Channel<Pending> queue = Channel.CreateUnbounded<Pending>(new() { SingleReader = true, AllowSynchronousContinuations = true });
     private readonly Meter meter = new(Telemetry.Name); // of what is this ledger's own
     private int waiting;
     private long oldest;
