@@ -1,6 +1,5 @@
--- psql: PostgreSQL's settings for a book of millions of rows. :memory is that of the machine in MB.
+-- psql: PostgreSQL's settings for a book of millions of rows (docs/operate.md). :memory is that of the machine in MB.
 SELECT least(:memory / 4, 8192) || 'MB' AS buffers \gset
 ALTER SYSTEM SET shared_buffers = :'buffers';
 ALTER SYSTEM SET max_wal_size = '4GB';
 ALTER SYSTEM SET checkpoint_timeout = '15min';
-ALTER SYSTEM SET wal_compression = 'lz4';
