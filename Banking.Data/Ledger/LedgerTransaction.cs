@@ -13,20 +13,6 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
     private sealed record DetailsRow(long AccountId, string OwnerName, string? Reference, string? Metadata, DateTime CreatedAt);
 
-    private sealed record KeyedTransaction(
-        string ClientId, string IdempotencyKey, long TransactionId, string Type, long FromAccountId, long ToAccountId, decimal Amount,
-        string Currency, decimal FromBalanceAfter, decimal ToBalanceAfter, long? ReversesTransactionId, long? HoldId, string? Reference,
-        string? Metadata, DateTime CreatedAt, short Part, byte[]? RequestHash)
-    {
-        public Transaction ToTransaction() => new(
-            TransactionId, Type, FromAccountId, ToAccountId, Amount, Currency, FromBalanceAfter, ToBalanceAfter,
-            ReversesTransactionId, HoldId, Reference, Metadata, CreatedAt);
-    }
-
-    private sealed record KeyedEvent(
-        string ClientId, string IdempotencyKey, byte[] RequestHash, string Type, long AccountId, string OwnerName, string Currency, string StatusAfter,
-        decimal BalanceAfter, decimal HeldAfter, decimal OverdraftLimitAfter, string? Reference, string? Metadata, DateTime CreatedAt, long? HoldId);
-
     private sealed record ReversedRow(long TransactionId, decimal Amount);
 
     private sealed record DueRow(long AccountId, long Holds);
@@ -124,50 +110,6 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
          GROUP BY reverses_transaction_id;
         """;
 
-    // What the logs keep under the keys of the batch.
-    private const string KeyedTransactionsSql = """
-        SELECT log.client_id
-             , log.idempotency_key
-             , log.transaction_id
-             , log.type
-             , log.from_account_id
-             , log.to_account_id
-             , log.amount
-             , log.currency
-             , log.from_balance_after
-             , log.to_balance_after
-             , log.reverses_transaction_id
-             , log.hold_id
-             , log.reference
-             , log.metadata::text
-             , log.created_at
-             , log.part
-             , log.request_hash
-          FROM unnest($1, $2) AS asked (client_id, idempotency_key)
-          JOIN transaction_log AS log USING (client_id, idempotency_key);
-        """;
-
-    private const string KeyedEventsSql = """
-        SELECT log.client_id
-             , log.idempotency_key
-             , log.request_hash
-             , log.type
-             , log.account_id
-             , account.owner_name
-             , account.currency
-             , log.status_after
-             , log.balance_after
-             , log.held_after
-             , log.overdraft_limit_after
-             , account.reference
-             , account.metadata::text
-             , account.created_at
-             , log.hold_id
-          FROM unnest($1, $2) AS asked (client_id, idempotency_key)
-          JOIN account_log AS log USING (client_id, idempotency_key)
-          JOIN account ON account.account_id = log.account_id;
-        """;
-
     private const string WhichExistSql = """
         SELECT account_id
           FROM account
@@ -231,8 +173,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         if (keys.Count > 0)
         {
-            batch.Add(KeyedTransactionsSql, Values(keys, id => id.ClientId), Values(keys, id => id.Key));
-            batch.Add(KeyedEventsSql, Values(keys, id => id.ClientId), Values(keys, id => id.Key));
+            RecordedRequests.AskFor(keys, batch);
         }
 
         await using var read = await batch.ExecuteReaderAsync();
@@ -247,11 +188,11 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
                 read.GetInt64(0), read.GetBoolean(1), read.GetString(2), read.GetString(3), read.GetDecimal(4), read.GetDecimal(5), read.GetDecimal(6)));
         }
 
-        var details = needs.WithDetails.Count > 0 ? (await NextRowsAsync<DetailsRow>(read)).ToDictionary(row => row.AccountId) : [];
-        var holds = needs.HoldIds.Count > 0 ? (await NextRowsAsync<Hold>(read)).ToDictionary(row => row.HoldId, row => new LockedHold(row)) : [];
+        var details = needs.WithDetails.Count > 0 ? (await read.NextRowsAsync<DetailsRow>()).ToDictionary(row => row.AccountId) : [];
+        var holds = needs.HoldIds.Count > 0 ? (await read.NextRowsAsync<Hold>()).ToDictionary(row => row.HoldId, row => new LockedHold(row)) : [];
         var hasBusyHolds = holds.Count < needs.HoldIds.Count;
-        var reversed = needs.OriginalIds.Count > 0 ? (await NextRowsAsync<ReversedRow>(read)).ToDictionary(row => row.TransactionId, row => row.Amount) : [];
-        var (keyed, events) = keys.Count > 0 ? (await NextRowsAsync<KeyedTransaction>(read), await NextRowsAsync<KeyedEvent>(read)) : ([], []);
+        var reversed = needs.OriginalIds.Count > 0 ? (await read.NextRowsAsync<ReversedRow>()).ToDictionary(row => row.TransactionId, row => row.Amount) : [];
+        var recorded = keys.Count > 0 ? await RecordedRequests.ReadAsync(read) : RecordedRequests.None;
         await read.CloseAsync();
 
         var accounts = new Dictionary<long, LockedAccount>(rows.Count);
@@ -284,50 +225,10 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             busy.UnionWith((await readDue.ReadAsync<DueRow>()).Where(row => row.Holds > due[row.AccountId].Count()).Select(row => row.AccountId));
         }
 
-        var recordedHolds = events.Where(row => row.HoldId is not null).Select(row => row.HoldId!.Value).ToArray() is { Length: > 0 } ids
+        var recordedHolds = recorded.HoldIds is { Length: > 0 } ids
             ? (await connection.QueryAsync<Hold>(Holds.GetSql, new { ids }, transaction)).ToDictionary(hold => hold.HoldId)
             : [];
-        return new(new(head, accounts, busy, holds, hasBusyHolds, reversed, Record(keyed, events, recordedHolds)));
-    }
-
-    private static async Task<List<T>> NextRowsAsync<T>(NpgsqlDataReader read)
-    {
-        var rows = new List<T>();
-        await read.NextResultAsync();
-        for (var parse = read.GetRowParser<T>(); await read.ReadAsync();)
-        {
-            rows.Add(parse(read));
-        }
-
-        return rows;
-    }
-
-    private static Dictionary<RequestId, Recorded> Record(
-        List<KeyedTransaction> transactions, List<KeyedEvent> events, Dictionary<long, Hold> holds)
-    {
-        var recorded = new Dictionary<RequestId, Recorded>();
-        foreach (var rows in transactions.GroupBy(row => new RequestId(row.ClientId, row.IdempotencyKey)))
-        {
-            var first = rows.First();
-            recorded.Add(rows.Key, first.Part == 0
-                ? new(first.ToTransaction(), RequestHash: first.RequestHash)
-                : new(RequestHash: first.RequestHash, Parts: rows.ToDictionary(row => row.Part, row => row.ToTransaction())));
-        }
-
-        foreach (var row in events)
-        {
-            var id = new RequestId(row.ClientId, row.IdempotencyKey);
-            var earlier = recorded.GetValueOrDefault(id);
-            var account = new Account(
-                row.AccountId, row.OwnerName, row.Currency, row.StatusAfter, row.BalanceAfter, row.HeldAfter, row.OverdraftLimitAfter,
-                row.Reference, row.Metadata, row.CreatedAt);
-            var made = row.HoldId is { } holdId
-                ? new RecordedEvent(row.RequestHash, Hold: holds[holdId].AfterEvent(row.Type))
-                : new RecordedEvent(row.RequestHash, OpenedAccount.AfterDeposit(account, earlier?.Transaction));
-            recorded[id] = earlier is null ? new(Event: made) : earlier with { Event = made };
-        }
-
-        return recorded;
+        return new(new(head, accounts, busy, holds, hasBusyHolds, reversed, recorded.ById(recordedHolds)));
     }
 
     /// <summary>Commits. Where the wait for a synchronous standby was cut short, the commit is on this one server only: that counts as failed.</summary>

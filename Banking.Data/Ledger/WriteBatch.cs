@@ -1,3 +1,4 @@
+using Dapper;
 using Npgsql;
 
 namespace Banking.Data;
@@ -31,5 +32,18 @@ internal static class WriteBatch
         }
 
         return Value(values);
+    }
+
+    /// <summary>The rows of the next result, by Dapper: those of the rarer statements.</summary>
+    public static async Task<List<T>> NextRowsAsync<T>(this NpgsqlDataReader read)
+    {
+        var rows = new List<T>();
+        await read.NextResultAsync();
+        for (var parse = read.GetRowParser<T>(); await read.ReadAsync();)
+        {
+            rows.Add(parse(read));
+        }
+
+        return rows;
     }
 }

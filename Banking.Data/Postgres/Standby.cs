@@ -50,7 +50,6 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
         """;
 
     private readonly NpgsqlConnectionStringBuilder named = new(connectionString);
-    private AbandonableReads? check;
     private volatile CancellationTokenSource? use;
     private State state;
 
@@ -71,21 +70,22 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
     /// <summary>Compares the two once a second until it is stopped.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
+        var check = Reads.ForLoop("replica check");
         using var timer = new PeriodicTimer(Interval);
         do
         {
-            await CompareAsync(stop);
+            await CompareAsync(check, stop);
         }
         while (await timer.WaitForNextTickAsync(stop));
     }
 
-    private async Task CompareAsync(CancellationToken stop)
+    private async Task CompareAsync(AbandonableReads check, CancellationToken stop)
     {
         Head head;
         try
         {
             // One question at a time, however long a standby that hangs takes to answer it.
-            var asking = (check ??= Reads.ForLoop("replica check")).ReadAsync(connection => connection.QuerySingleAsync<Head>(HeadSql));
+            var asking = check.ReadAsync(connection => connection.QuerySingleAsync<Head>(HeadSql));
             if (await Task.WhenAny(asking, Task.Delay(Patience, stop)) != asking)
             {
                 stop.ThrowIfCancellationRequested();

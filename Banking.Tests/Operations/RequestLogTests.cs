@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Text.RegularExpressions;
 using FluentAssertions;
 
@@ -60,6 +61,23 @@ public sealed partial class RequestLogTests(TestDatabase database)
 
         service.Lines.Count(line => line.Contains("\"Milliseconds\":")).Should().Be(8_002 - dropped);
         service.Lines.Should().OnlyContain(line => line.StartsWith('{') && line.EndsWith('}'));
+    }
+
+    [Theory]
+    [InlineData(">/dev/full")] // a disk without room
+    [InlineData(">&-")]
+    public async Task An_output_that_takes_nothing_stops_no_call(string redirection)
+    {
+        await using var service = new ServiceProcess(database.ConnectionString, book) { Redirection = redirection };
+        service.Start();
+        await Wait.UntilAsync(() => IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners().Any(listener => listener.Port == service.Address.Port));
+
+        var account = await service.OpenAsync();
+        (await service.DepositAsync(account, "1")).ShouldBeCreated();
+
+        await Wait.UntilAsync(async () => Dropped().Match((await service.GetAsync("/metrics")).Text) is { Success: true } dropped && dropped.Groups[1].Value != "0");
+        (await service.DepositAsync(account, "1")).ShouldBeCreated();
+        (await service.StopAsync()).Should().Be(0);
     }
 
     [Fact]

@@ -45,6 +45,9 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     /// <summary>Whether its output is still read once it is up. If not, the pipe fills.</summary>
     public bool IsHeard { get; init; } = true;
 
+    /// <summary>Where the shell sends its output, such as <c>&gt;/dev/full</c>. Its lines are not heard then.</summary>
+    public string? Redirection { get; init; }
+
     public int ProcessId => process!.Id;
 
     /// <summary>Its memory as the system counts it: VmRSS is the current size, VmHWM the highest so far.</summary>
@@ -99,7 +102,16 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     public void Start()
     {
         process?.Dispose();
-        process = Process.Start(ToStart(Arguments, settings))!;
+        var start = ToStart(Arguments, settings);
+        if (Redirection is not null)
+        {
+            string[] command = ["-c", $"exec \"$0\" \"$@\" {Redirection}", start.FileName, .. start.ArgumentList];
+            start.FileName = "sh";
+            start.ArgumentList.Clear();
+            command.ToList().ForEach(start.ArgumentList.Add);
+        }
+
+        process = Process.Start(start)!;
         process.OutputDataReceived += (_, line) => Read(line.Data);
         process.ErrorDataReceived += (_, line) => Read(line.Data);
         process.BeginErrorReadLine();
