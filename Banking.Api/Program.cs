@@ -1,6 +1,7 @@
 using Banking.Api;
 
-if (await Commands.RunAsync(args) is { } exitCode)
+using var signals = new StopSignals();
+if (await Commands.RunAsync(args, signals.Token) is { } exitCode)
 {
     return exitCode;
 }
@@ -52,4 +53,4 @@ api.MapEvents();
 app.MapHealth();
 app.MapMetrics();
 app.MapDocs();
-return await app.ServeAsync();
+return await app.ServeAsync(signals.Token);

@@ -28,7 +28,7 @@ internal static class Commands
     public static string Version { get; } = typeof(Commands).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     /// <summary>Runs a subcommand and returns its exit code; null if the arguments ask to serve.</summary>
-    public static async Task<int?> RunAsync(string[] arguments)
+    public static async Task<int?> RunAsync(string[] arguments, CancellationToken stop)
     {
         switch (arguments)
         {
@@ -39,9 +39,9 @@ internal static class Commands
                 Console.WriteLine(Version);
                 return 0;
             case ["migrate", .. var options]:
-                return await MigrateCommand.RunAsync(options);
+                return await MigrateCommand.RunAsync(options, stop);
             case ["verify", .. var options]:
-                return await VerifyCommand.RunAsync(options);
+                return await VerifyCommand.RunAsync(options, stop);
             case ["health", .. var options]:
                 return await HealthCommand.RunAsync(options);
             case ["serve" or ['-', ..], ..] when arguments.Contains("--help"):

@@ -12,7 +12,7 @@ internal static class MigrateCommand
         Exit codes: 0 (the schema is up to date, or --dry-run printed what is missing), 1 (failed), 2 (wrong options).
         """;
 
-    public static async Task<int> RunAsync(string[] options)
+    public static async Task<int> RunAsync(string[] options, CancellationToken stop)
     {
         switch (options)
         {
@@ -29,31 +29,46 @@ internal static class MigrateCommand
         try
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
-            await database.FindAsync();
-            if (options is ["--dry-run"])
-            {
-                foreach (var script in await database.PendingAsync())
-                {
-                    Console.WriteLine($"-- Missing in {database.Description}: {script.Name}\n\n{script.Sql}");
-                }
-            }
-            else
-            {
-                await database.WhenItAnswersAsync(async () =>
-                {
-                    foreach (var script in await database.MigrateAsync())
-                    {
-                        Console.WriteLine($"Applied {script}.");
-                    }
-                });
-            }
-
+            await database.FindAsync().WaitAsync(stop);
+            await database.WhenItAnswersAsync(() => options is ["--dry-run"] ? PrintPendingAsync(database) : MigrateAsync(database), stop);
             return 0;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            await Console.Error.WriteLineAsync("Stopped. The scripts that were applied stay, one that was running is rolled back. Run migrate again.");
+            return 1;
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {
             await Console.Error.WriteLineAsync($"Can't migrate: {Hosting.ReasonOf(exception)}");
             return 1;
+        }
+    }
+
+    private static async Task MigrateAsync(BookDatabase database)
+    {
+        var (isNewBook, scripts) = await database.MigrateAsync(mayCreate: true);
+        foreach (var script in scripts)
+        {
+            Console.WriteLine($"Applied {script}.");
+        }
+
+        Console.WriteLine(isNewBook ? $"Created a new book: {database.Description}."
+            : scripts.Count == 0 ? $"Nothing is pending: {database.Description} has all scripts of this build."
+            : $"Up to date: {database.Description}.");
+    }
+
+    private static async Task PrintPendingAsync(BookDatabase database)
+    {
+        var pending = await database.PendingAsync();
+        if (pending.Count == 0)
+        {
+            Console.WriteLine($"-- Nothing is pending: {database.Description} has all scripts of this build.");
+        }
+
+        foreach (var script in pending)
+        {
+            Console.WriteLine($"-- Missing in {database.Description}: {script.Name}\n\n{script.Sql}");
         }
     }
 }

@@ -19,7 +19,7 @@ internal static partial class VerifyCommand
         Exit codes: 0 (passed), 1 (violations found), 2 (could not run, or wrong options).
         """;
 
-    public static async Task<int> RunAsync(string[] arguments)
+    public static async Task<int> RunAsync(string[] arguments, CancellationToken stop)
     {
         var json = false;
         (long BlockId, string Hash)? against = null;
@@ -47,7 +47,7 @@ internal static partial class VerifyCommand
         try
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
-            await database.FindAsync();
+            await database.FindAsync().WaitAsync(stop);
             var verification = new Verification(database.ConnectionString, app.Services.GetRequiredService<LedgerOptions>());
             var runs = Verification.Checks.Select(check => (Check: check, Run: (Func<Task<CheckResult>>)(() => verification.RunAsync(check))));
             if (against is { } kept)
@@ -61,7 +61,7 @@ internal static partial class VerifyCommand
             var passed = true;
             foreach (var (check, running) in runs.Select(run => (run.Check, RunAsync(run.Run, places))).ToList())
             {
-                var result = await WithProgressAsync(check, running);
+                var result = await WithProgressAsync(check, running).WaitAsync(stop);
                 Print(result, json);
                 Findings.Record(result.Rows, new KeyValuePair<string, object?>("check", check));
                 passed &= result.Passed;
@@ -69,6 +69,11 @@ internal static partial class VerifyCommand
 
             LastRun.Record(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
             return passed ? 0 : 1;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            await Console.Error.WriteLineAsync("Stopped before all checks had run. They changed nothing.");
+            return 2;
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {

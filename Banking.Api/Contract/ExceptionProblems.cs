@@ -16,7 +16,7 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
             _ when httpContext.RequestAborted.IsCancellationRequested => null,
             BadHttpRequestException { StatusCode: var status } => Problem.Of(status, httpContext.Request),
             OverloadedException => Problem.Of(Refusal.Overloaded, exception.Message),
-            _ when Database.IsTransient(exception) => DatabaseUnavailable(exception, httpContext),
+            _ when Database.IsAtFault(exception) => DatabaseUnavailable(exception, httpContext),
             _ => Fault(exception, httpContext),
         };
         if (answer is not null)
@@ -30,7 +30,9 @@ internal sealed partial class ExceptionProblems(ILogger<ExceptionProblems> logge
     private ProblemResult DatabaseUnavailable(Exception exception, HttpContext context)
     {
         LogDatabaseUnavailable(exception, context.Request.Method, context.Request.Path, Observability.LineOf(context).TraceId);
-        return Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer. Nothing was done. Retry later.");
+        return Problem.Of(Refusal.DatabaseUnavailable, Database.IsTransient(exception)
+            ? "The database did not answer. Nothing was done. Retry later."
+            : "The database failed the request. Retry later with the same Idempotency-Key: the request is applied at most once.");
     }
 
     private ProblemResult Fault(Exception exception, HttpContext context)

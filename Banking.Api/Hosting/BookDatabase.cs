@@ -42,27 +42,28 @@ internal sealed partial class BookDatabase(
         }
     }
 
-    /// <summary>Applies the missing scripts, as the role in ConnectionStrings__Migrations if it is set, and returns their names.</summary>
-    public Task<IReadOnlyList<string>> MigrateAsync() => Migrations.ApplyAsync(
-        OwnersConnectionString, ledgerOptions.Schema, TimeSpan.FromSeconds(options.StartSeconds), holder => LogWaitingForLock(holder, options.StartSeconds));
+    /// <summary>Applies the missing scripts, as the role in ConnectionStrings__Migrations if it is set.</summary>
+    /// <param name="mayCreate">Whether it makes a new book where there is none.</param>
+    public Task<AppliedScripts> MigrateAsync(bool mayCreate) => Migrations.ApplyAsync(
+        OwnersConnectionString, ledgerOptions.Schema, mayCreate, TimeSpan.FromSeconds(options.StartSeconds), holder => LogWaitingForLock(holder, options.StartSeconds));
 
     /// <summary>The missing scripts.</summary>
     public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, ledgerOptions.Schema);
 
     /// <summary>Does the work as soon as the database answers. A fault that waiting cannot fix, such as a wrong password, is thrown at once.</summary>
-    public async Task WhenItAnswersAsync(Func<Task> work)
+    public async Task WhenItAnswersAsync(Func<Task> work, CancellationToken stop)
     {
         var since = Stopwatch.GetTimestamp();
         for (var trial = 0; ; trial++)
         {
             try
             {
-                await work();
+                await work().WaitAsync(stop); // Npgsql may take many seconds to give up
                 return;
             }
-            catch (Exception exception) when (Database.IsTransient(exception))
+            catch (Exception exception) when (Database.MayComeUp(exception))
             {
-                var reason = exception.InnerException is { } inner ? $"{exception.Message}: {inner.Message}" : exception.Message;
+                var reason = Hosting.ReasonOf(exception);
                 if (Stopwatch.GetElapsedTime(since).TotalSeconds >= options.StartSeconds)
                 {
                     throw new InvalidOperationException($"The database did not answer within {options.StartSeconds} s. {reason}. Check ConnectionStrings__Banking and that the database is up.", exception);
@@ -73,7 +74,7 @@ internal sealed partial class BookDatabase(
                     LogWaiting(reason, options.StartSeconds);
                 }
 
-                await Task.Delay(TrialEvery);
+                await Task.Delay(TrialEvery, stop);
             }
         }
     }

@@ -1,3 +1,5 @@
+using System.Security.Authentication;
+using System.Security.Cryptography;
 using Banking.Data;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -72,7 +74,7 @@ internal static partial class Hosting
     }
 
     /// <summary>Finds or starts the database, brings its schema up to date and serves until SIGTERM. If it cannot start, it logs the reason and returns exit code 1.</summary>
-    public static async Task<int> ServeAsync(this WebApplication app)
+    public static async Task<int> ServeAsync(this WebApplication app, CancellationToken stop)
     {
         await using (app)
         {
@@ -82,20 +84,15 @@ internal static partial class Hosting
                 app.LimitConnections();
                 app.LimitShutdown();
                 var database = app.Services.GetRequiredService<BookDatabase>();
-                await database.FindAsync();
-                await database.WhenItAnswersAsync(async () =>
-                {
-                    foreach (var script in await database.MigrateAsync())
-                    {
-                        LogApplied(app.Logger, script, database.Description);
-                    }
-
-                    await Settings.CheckAsync(app.Services.GetRequiredService<ServiceOptions>(), app.Services.GetRequiredService<Currencies>());
-                });
-                app.Lifetime.ApplicationStarted.Register(() =>
-                    LogReady(app.Logger, database.Description, app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
-                await app.RunAsync();
+                await database.FindAsync().WaitAsync(stop);
+                await database.WhenItAnswersAsync(() => app.OpenBookAsync(database), stop);
+                await app.RunAsync(stop);
                 return Environment.ExitCode; // 0, unless a critical loop has failed
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                LogStopped(app.Logger);
+                return 0;
             }
             catch (Exception exception) when (IsForTheOperator(exception))
             {
@@ -105,6 +102,29 @@ internal static partial class Hosting
         }
     }
 
+    /// <summary>Brings the book's schema up to date, and checks that the service can work with the book.</summary>
+    private static async Task OpenBookAsync(this WebApplication app, BookDatabase database)
+    {
+        // A wrong name of the schema must not open an empty book unseen.
+        foreach (var script in (await database.MigrateAsync(mayCreate: app.Environment.IsDevelopment())).Names)
+        {
+            LogApplied(app.Logger, script, database.Description);
+        }
+
+        var options = app.Services.GetRequiredService<LedgerOptions>();
+        var state = await Task.Run(() => BookState.Read(app.Services.GetRequiredService<NpgsqlDataSource>(), options.Schema));
+        if (state.MissingRights.Length > 0)
+        {
+            throw new InvalidOperationException($"The database role lacks {state.MissingRights}. Run sql/roles/banking_service.sql as the owner.");
+        }
+
+        await Settings.CheckAsync(app.Services.GetRequiredService<ServiceOptions>(), app.Services.GetRequiredService<Currencies>());
+        var head = await app.Services.GetRequiredService<AuditHeads>().GetAsync(CancellationToken.None);
+        app.Lifetime.ApplicationStarted.Register(() => LogReady(
+            app.Logger, Commands.Version, state.ServerVersion, database.Description, head.BlockId, head.TransactionId,
+            app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal)));
+    }
+
     /// <summary>Shutdown takes at most five seconds after draining, even if something hangs: four for open requests, one for the ledger.</summary>
     private static void LimitShutdown(this WebApplication app) =>
         app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout =
@@ -112,13 +132,23 @@ internal static partial class Hosting
 
     /// <summary>Whether the message alone tells an operator what is wrong (a setting, the database, the machine), without a stack trace.</summary>
     public static bool IsForTheOperator(Exception exception) =>
-        exception is InvalidOperationException or OptionsValidationException or PostgresException || Database.IsTransient(exception);
+        exception is InvalidOperationException or OptionsValidationException or PostgresException or CryptographicException or UnauthorizedAccessException
+        || Database.IsTransient(exception);
 
-    /// <summary>The message. If PostgreSQL denies access, also what to do, which PostgreSQL does not know.</summary>
-    public static string ReasonOf(Exception exception) => exception is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.UndefinedTable }
-        ? $"{exception.Message}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner. "
-            + "If scripts are pending, set ConnectionStrings__Migrations to a connection string of the owner."
-        : exception.Message;
+    /// <summary>What is wrong. Where the message does not say what to do about it, this does.</summary>
+    public static string ReasonOf(Exception exception) => exception switch
+    {
+        PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.UndefinedTable } =>
+            $"{exception.Message}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner.",
+        PostgresException { SqlState: PostgresErrorCodes.ProtocolViolation } =>
+            $"{exception.Message}. A pooler refuses what the connection string sets. Remove it there, or let the pooler pass it on.",
+        NpgsqlException { InnerException: AuthenticationException certificate } =>
+            $"The TLS connection to the database failed: {certificate.Message} With VerifyCA and VerifyFull the server's certificate must be signed by Root Certificate "
+            + "and in date, and with VerifyFull it must also name the host of the connection string.",
+        NpgsqlException { InnerException: { } inner } => $"{exception.Message}: {inner.Message}",
+        CryptographicException => $"{exception.Message} Check the certificates that the connection string names.",
+        _ => exception.Message,
+    };
 
     [LoggerMessage(LogLevel.Critical, "Can't start: {Reason}")]
     private static partial void LogCannotStart(ILogger logger, string reason);
@@ -126,6 +156,9 @@ internal static partial class Hosting
     [LoggerMessage(LogLevel.Information, "Applied the script {Script} to {Database}.")]
     private static partial void LogApplied(ILogger logger, string script, string database);
 
-    [LoggerMessage(LogLevel.Information, "Ready. Data: {Database}. Docs page: {Url}/scalar")]
-    private static partial void LogReady(ILogger logger, string database, string? url);
+    [LoggerMessage(LogLevel.Information, "Stopped before it was ready, as asked.")]
+    private static partial void LogStopped(ILogger logger);
+
+    [LoggerMessage(LogLevel.Information, "Ready. Core Banking {Version} on PostgreSQL {ServerVersion}. Data: {Database}. Head: block {BlockId}, transaction {TransactionId}. Docs page: {Url}/scalar")]
+    private static partial void LogReady(ILogger logger, string version, string serverVersion, string database, long blockId, long transactionId, string? url);
 }

@@ -60,11 +60,11 @@ internal sealed partial class Readiness(
     {
         try
         {
-            return BookState.Read(dataSource) switch
+            return BookState.Read(dataSource, options.Schema) switch
             {
                 { IsStandby: true } => "the database is a standby",
                 { IsReadOnly: true } => "database sessions are read-only (default_transaction_read_only)",
-                { MayInsert: false } => "the database role may not write to the book; run sql/roles/banking_service.sql",
+                { MissingRights: { Length: > 0 } rights } => $"the database role lacks {rights}; run sql/roles/banking_service.sql as the owner",
                 { MissingScripts: [var first, ..] missing } =>
                     $"the schema lacks {missing.Count} of this build's scripts, first {first}; run migrate",
                 _ => null,
@@ -72,7 +72,7 @@ internal sealed partial class Readiness(
         }
         catch (Exception exception) when (Database.IsTransient(exception))
         {
-            return Silent;
+            return Database.MayComeUp(exception) ? Silent : $"the database cannot be used: {Hosting.ReasonOf(exception)}";
         }
         catch (PostgresException exception)
         {

@@ -65,8 +65,8 @@ internal static class Settings
         return holds ? null : rule;
     }
 
-    /// <summary>A connection string that Npgsql accepts; null if none is set.</summary>
-    /// <exception cref="InvalidOperationException">Npgsql does not accept it.</exception>
+    /// <summary>A connection string that Npgsql accepts and whose certificates exist; null if none is set.</summary>
+    /// <exception cref="InvalidOperationException">Npgsql does not accept it, or a file is missing.</exception>
     public static string? ConnectionString(IConfiguration configuration, string name)
     {
         if (configuration.GetConnectionString(name) is not { Length: > 0 } configured)
@@ -77,7 +77,6 @@ internal static class Settings
         try
         {
             using var used = NpgsqlDataSource.Create(configured);
-            return configured;
         }
         catch (Exception exception) when (exception is ArgumentException or FormatException or InvalidOperationException or NotSupportedException)
         {
@@ -86,5 +85,17 @@ internal static class Settings
                 $"ConnectionStrings__{name} cannot be read. Write Host=…;Database=…;Username=…;Password=…, and put a value that contains "
                 + "; = or a quote in quotes. The value is not shown here because it may contain a password.");
         }
+
+        // Npgsql would say no more than that the server's certificate was rejected.
+        var named = new NpgsqlConnectionStringBuilder(configured);
+        foreach (var (key, file) in new[] { ("Root Certificate", named.RootCertificate), ("SSL Certificate", named.SslCertificate), ("SSL Key", named.SslKey) })
+        {
+            if (file is not (null or "system") && !File.Exists(file))
+            {
+                throw new InvalidOperationException($"ConnectionStrings__{name} says {key}={file}, but there is no such file, or this process may not reach it.");
+            }
+        }
+
+        return configured;
     }
 }

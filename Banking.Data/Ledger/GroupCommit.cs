@@ -52,7 +52,15 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
             {
                 // One of them broke the transaction. Alone, each gets its own answer.
                 span?.SetStatus(ActivityStatusCode.Error).Stop();
-                LogOneByOne(exception, batch.Count);
+                if (Database.IsAtFault(exception))
+                {
+                    LogFailedOneByOne(batch.Count, exception.Message);
+                }
+                else
+                {
+                    LogOneByOne(exception, batch.Count);
+                }
+
                 var waiting = new List<Pending>();
                 foreach (var pending in batch)
                 {
@@ -91,6 +99,9 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
 
     [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests (attempt {Attempt}). The batch runs again with the same keys; nothing is done twice.")]
     private partial void LogTryingAgain(Exception exception, int requests, int attempt);
+
+    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests for a reason that may lie in one of them: {Reason}. Each of them now runs alone.")]
+    private partial void LogFailedOneByOne(int requests, string reason);
 
     [LoggerMessage(LogLevel.Error, "One of {Requests} requests broke their transaction. Each of them now runs alone; the broken one gets a 500. Report this error.")]
     private partial void LogOneByOne(Exception exception, int requests);

@@ -1,5 +1,7 @@
 using System.Data;
 using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography;
 using Dapper;
 using Npgsql;
 
@@ -15,7 +17,7 @@ public static class Database
     // prepared while the tables were empty, until somebody analyses them. So the plans that suit small tables are switched off.
     // A page of a long log must not start parallel workers either: they cost more than the page.
     // A frozen instance keeps its sockets open: only the server can end its transaction.
-    private const string SessionSql = """
+    private const string StatementsSql = """
         SET plan_cache_mode = force_generic_plan;
         SET enable_seqscan = off;
         SET enable_bitmapscan = off;
@@ -23,7 +25,8 @@ public static class Database
         SET enable_mergejoin = off;
         SET jit = off;
         SET max_parallel_workers_per_gather = 0;
-        SELECT set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
+        SELECT set_config('search_path', @schema, false)
+             , set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
              , set_config('statement_timeout', @statement, false);
         """;
 
@@ -42,7 +45,7 @@ public static class Database
 
     private static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, int connections, string name)
     {
-        var settings = SettingsFor(connectionString, options.Schema);
+        var settings = SettingsFor(connectionString);
         // A try gets half the time, so that a second one fits. A database that hangs uses all of it in one try: first the command
         // times out, then the connection (or two: GSS encryption is tried first) on which Npgsql asks to cancel it.
         settings.CommandTimeout = (options.RetrySeconds + 1) / 2;
@@ -57,7 +60,7 @@ public static class Database
     /// <param name="name">What reads. Metrics, traces and the DBA's list of sessions show it.</param>
     internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options, int connections, string name, bool ofStandby)
     {
-        var settings = SettingsFor(connectionString, options.Schema, name, ofStandby ? "prefer-standby" : "primary");
+        var settings = SettingsFor(connectionString, name, ofStandby ? "prefer-standby" : "primary");
         if (ofStandby)
         {
             settings.LoadBalanceHosts = false; // one is judged for all
@@ -69,10 +72,10 @@ public static class Database
         return Pool(settings, connections, $"{options.Schema}_{name.Replace(' ', '_')}", options, options.ReadSeconds);
     }
 
-    /// <summary>What all connections to a book share: its schema, the kind of server if there are several hosts, and an application name for the DBA.</summary>
-    internal static NpgsqlConnectionStringBuilder SettingsFor(string connectionString, string schema, string purpose = "", string server = "primary")
+    /// <summary>What all connections share: the kind of server if there are several hosts, and an application name for the DBA.</summary>
+    internal static NpgsqlConnectionStringBuilder SettingsFor(string connectionString, string purpose = "", string server = "primary")
     {
-        var settings = new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = schema };
+        var settings = new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = null };
         settings.ApplicationName = $"{settings.ApplicationName ?? "core-banking"} {purpose}".TrimEnd();
         if (settings.Host?.Contains(',', StringComparison.Ordinal) == true)
         {
@@ -82,7 +85,6 @@ public static class Database
         return settings;
     }
 
-    /// <summary>A pool of connections that find the book's tables by their unqualified names.</summary>
     private static NpgsqlDataSource Pool(
         NpgsqlConnectionStringBuilder settings, int connections, string name, LedgerOptions options, int statementSeconds)
     {
@@ -92,12 +94,55 @@ public static class Database
         settings.MaxAutoPrepare = 50;
         settings.AutoPrepareMinUsages = 2;
         settings.NoResetOnClose = true; // we never change a session after its set-up
-        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name }; // metrics and traces show it instead of the connection string
-        var session = new { idle_transaction = $"{options.IdleTransactionSeconds}s", statement = $"{statementSeconds}s" };
+        return Build(settings, name, StatementsSql, new
+        {
+            schema = options.Schema,
+            idle_transaction = $"{options.IdleTransactionSeconds}s",
+            statement = $"{statementSeconds}s",
+        });
+    }
+
+    /// <summary>
+    /// Connections that find the book's tables by their unqualified names. The search path is set in the session: a pooler refuses it
+    /// as a start-up parameter.
+    /// </summary>
+    /// <param name="name">Metrics and traces show it instead of the connection string.</param>
+    internal static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings, string name, string sessionSql, object session)
+    {
+        var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name };
+        // The pooler first: other clients would get what is set.
         builder.UsePhysicalConnectionInitializer(
-            connection => connection.Execute(SessionSql, session),
-            async connection => await connection.ExecuteAsync(SessionSql, session));
+            connection =>
+            {
+                RefuseTransactionPoolingAsync(connection, connection.ExecuteScalar<int>(Pooler.ProcessSql)).GetAwaiter().GetResult();
+                connection.Execute(sessionSql, session);
+            },
+            async connection =>
+            {
+                await RefuseTransactionPoolingAsync(connection, await connection.ExecuteScalarAsync<int>(Pooler.ProcessSql));
+                await connection.ExecuteAsync(sessionSql, session);
+            });
         return builder.Build();
+
+        Task RefuseTransactionPoolingAsync(NpgsqlConnection connection, int process)
+        {
+            return Pooler.RefuseTransactionPoolingAsync(connection, process, OpenAnotherAsync);
+
+            async ValueTask<NpgsqlConnection> OpenAnotherAsync()
+            {
+                var same = new NpgsqlConnectionStringBuilder(settings.ConnectionString)
+                {
+                    Host = connection.Host,
+                    Port = connection.Port,
+                    Pooling = false,
+                    Timeout = 2,
+                    CommandTimeout = 2,
+                };
+                var another = new NpgsqlConnection(same.ConnectionString);
+                await another.OpenAsync();
+                return another;
+            }
+        }
     }
 
     /// <summary>Runs <paramref name="work"/> on its own connection. If that connection is lost, any exception becomes a transient fault.</summary>
@@ -123,6 +168,27 @@ public static class Database
     /// <summary>Somebody changed the type of a column that a prepared statement reads. The statement works once it is prepared again.</summary>
     internal static bool IsStalePlan(Exception exception) =>
         exception is PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" };
+
+    /// <summary>Whether the database, the network or the role's rights are at fault, not this service. Not each of these passes.</summary>
+    public static bool IsAtFault(Exception exception) => exception switch
+    {
+        PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege } => true,
+        PostgresException { SqlState: ['5', '8', ..] } => true, // the server's machine: a file, a disk
+        PostgresException { SqlState: ['X', 'X', ..] } => true, // the server's own error, or its data are damaged
+        _ => IsTransient(exception),
+    };
+
+    /// <summary>Whether a start may succeed later with the same settings.</summary>
+    public static bool MayComeUp(Exception exception) => exception switch
+    {
+        // A start-up parameter that a pooler refuses.
+        PostgresException { SqlState: PostgresErrorCodes.ProtocolViolation } => false,
+        NpgsqlException { InnerException: AuthenticationException or CryptographicException } => false, // certificates
+        NpgsqlException { InnerException: AggregateException hosts } => hosts.InnerExceptions.Any(MayComeUp),
+        // No encryption there, another way to log in, transaction pooling. Not so where several hosts are named: one of them may become the primary.
+        NpgsqlException { InnerException: null } and not PostgresException => exception.Message.StartsWith("No suitable host", StringComparison.Ordinal),
+        _ => IsTransient(exception),
+    };
 
     /// <summary>Whether the database or the network is at fault, so that the same work may succeed on a retry.</summary>
     public static bool IsTransient(Exception exception) => exception switch

@@ -9,14 +9,29 @@ namespace Banking.Data;
 /// <summary>A script of <c>sql/</c>.</summary>
 public sealed record Script(string Name, string Sql);
 
+/// <summary>The names of the scripts that were applied, and whether they made a new book.</summary>
+public sealed record AppliedScripts(bool IsNewBook, IReadOnlyList<string> Names);
+
 /// <summary>Brings a book's schema to this build's version with the scripts of <c>sql/</c>.</summary>
 public static class Migrations
 {
+    private const string SessionSql = "SELECT set_config('search_path', @schema, false);";
+
     private const string EncodingSql = "SHOW server_encoding;";
 
     private const string SchemaExistsSql = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = @schema);";
 
     private const string JournalExistsSql = "SELECT to_regclass(quote_ident(@schema) || '.schema_version') IS NOT NULL;";
+
+    private const string BooksSql = """
+        SELECT COALESCE(string_agg(nspname, ', ' ORDER BY nspname), 'none')
+          FROM (SELECT nspname
+                  FROM pg_class
+                  JOIN pg_namespace ON pg_namespace.oid = relnamespace
+                 WHERE relname = 'ledger_head'
+                 ORDER BY nspname
+                 LIMIT 10) AS books;
+        """;
 
     private const string JournalSql = "SELECT scriptname FROM schema_version;";
 
@@ -67,26 +82,21 @@ public static class Migrations
 
     private static NpgsqlDataSource Connect(string connectionString, string schema, bool isPatient = false)
     {
-        var builder = new NpgsqlDataSourceBuilder(Database.SettingsFor(connectionString, schema, "migrations").ConnectionString)
-        {
-            Name = "migrations", // metrics show it instead of the connection string
-        };
-        builder.ConnectionStringBuilder.Pooling = false;
-        if (isPatient)
-        {
-            builder.ConnectionStringBuilder.CommandTimeout = 0;
-        }
-
-        return builder.Build();
+        var settings = Database.SettingsFor(connectionString, "migrations");
+        settings.Pooling = false;
+        settings.CommandTimeout = isPatient ? 0 : settings.CommandTimeout;
+        return Database.Build(settings, "migrations", SessionSql, new { schema });
     }
 
     /// <summary>
-    /// Applies the scripts that the book's journal lacks, each in its own transaction, and returns their names. Instances that start
-    /// together wait for each other, unless nothing is missing.
+    /// Applies the scripts that the book's journal lacks, each in its own transaction. Instances that start together wait for each
+    /// other, unless nothing is missing.
     /// </summary>
+    /// <param name="mayCreate">Whether it makes a new book where there is none. A wrong name would otherwise open an empty one.</param>
     /// <param name="waitsFor">Called with the lock's holder if this has to wait for the lock.</param>
     /// <exception cref="InvalidOperationException">It failed. The message says why and, if a script failed, which one.</exception>
-    public static async Task<IReadOnlyList<string>> ApplyAsync(string connectionString, string schema, TimeSpan patience, Action<string> waitsFor)
+    public static async Task<AppliedScripts> ApplyAsync(
+        string connectionString, string schema, bool mayCreate, TimeSpan patience, Action<string> waitsFor)
     {
         await using var database = Connect(connectionString, schema);
         await using var session = await database.OpenConnectionAsync();
@@ -104,7 +114,7 @@ public static class Migrations
         {
             if (await PendingAsync(session, schema) is [])
             {
-                return [];
+                return new(IsNewBook: false, []);
             }
 
             // Polls: a statement that waits for the lock would hang with the database, and hold a snapshot meanwhile.
@@ -129,6 +139,14 @@ public static class Migrations
             await Task.Delay(200);
         }
 
+        var isNewBook = !await session.ExecuteScalarAsync<bool>(JournalExistsSql, new { schema });
+        if (isNewBook && !mayCreate)
+        {
+            throw new InvalidOperationException(
+                $"There is no book in the schema {schema} of {session.Database} at {session.Host}:{session.Port}. "
+                + $"Books there: {await session.ExecuteScalarAsync<string>(BooksSql)}. Check Banking__Schema and the connection string. To make a new book, run migrate as the owner.");
+        }
+
         await using var patient = Connect(connectionString, schema, isPatient: true); // a script takes as long as it takes
         if (!await session.ExecuteScalarAsync<bool>(SchemaExistsSql, new { schema }))
         {
@@ -150,11 +168,11 @@ public static class Migrations
                 (result.ErrorScript is { } script ? $"Script {script.Name} failed and was rolled back; the scripts before it are applied. " : "")
                 + result.Error.Message
                 + (result.Error is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege }
-                    ? ". Only the owner of the schema may apply scripts: set ConnectionStrings__Migrations to a connection string of that role."
+                    ? ". Only the owner of the schema may apply scripts: run migrate as that role."
                     : ""),
                 result.Error);
         }
 
-        return [.. result.Scripts.Select(script => script.Name)];
+        return new(isNewBook, [.. result.Scripts.Select(script => script.Name)]);
     }
 }

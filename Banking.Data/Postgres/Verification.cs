@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Reflection;
 using Dapper;
-using Npgsql;
 
 namespace Banking.Data;
 
@@ -75,11 +74,10 @@ public sealed class Verification(string connectionString, LedgerOptions options)
     private async Task<CheckResult> QueryAsync(string check, string sql, object? parameters)
     {
         var started = Stopwatch.GetTimestamp();
-        var settings = Database.SettingsFor(connectionString, options.Schema, "verify");
+        var settings = Database.SettingsFor(connectionString, "verify");
         (settings.Pooling, settings.CommandTimeout) = (false, 0);
-        await using var database = NpgsqlDataSource.Create(settings);
+        await using var database = Database.Build(settings, "verify", SessionSql, Session);
         await using var connection = await database.OpenConnectionAsync();
-        await connection.ExecuteAsync(SessionSql, Session);
         var rows = 0L;
         var findings = new List<string>();
         foreach (var row in connection.Query(sql, parameters, buffered: false).Cast<IDictionary<string, object?>>())

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Banking.Data;
 using FluentAssertions;
 
 namespace Banking.Tests;
@@ -14,7 +15,8 @@ public sealed class StartTests(TestDatabase database)
     public async Task It_waits_for_its_database_says_so_and_then_serves()
     {
         var (port, connectionString) = await NobodyAsync();
-        await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "50"));
+        await Migrations.ApplyAsync(database.ConnectionString, schema, mayCreate: true, TimeSpan.FromSeconds(10), _ => { });
+        await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "50")) { GetsBook = false };
         var started = service.StartAsync();
         await service.SaidAsync("The database does not answer yet");
         started.IsCompleted.Should().BeFalse();
@@ -28,17 +30,24 @@ public sealed class StartTests(TestDatabase database)
         service.Errors.Should().BeEmpty();
     }
 
-    [Fact]
-    public async Task SIGTERM_while_it_waits_ends_it_at_once()
+    [Theory]
+    [InlineData(false, 0, "serve")]
+    [InlineData(true, 0, "serve")]
+    [InlineData(true, 1, "migrate")]
+    [InlineData(true, 2, "verify")]
+    public async Task SIGTERM_while_it_waits_ends_it_within_a_second(bool hangs, int exitCode, string command)
     {
-        var (_, connectionString) = await NobodyAsync();
-        await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "3600"));
+        await using var proxy = new CommitProxy(database.ConnectionString);
+        proxy.Hang();
+        var connectionString = hangs ? proxy.ConnectionString : (await NobodyAsync()).ConnectionString;
+        await using var service = new ServiceProcess(connectionString, schema, ("Banking__StartSeconds", "3600")) { Arguments = [command] };
         service.Start();
-        await service.SaidAsync("The database does not answer yet");
+        await (hangs ? proxy.ConnectedAsync() : service.SaidAsync("The database does not answer yet"));
 
         await service.TerminateAsync();
 
-        (await service.ExitCodeAsync(TimeSpan.FromSeconds(5))).Should().NotBe(0);
+        (await service.ExitCodeAsync(TimeSpan.FromSeconds(1))).Should().Be(exitCode);
+        await service.SaidAsync("Stopped");
     }
 
     [Theory]

@@ -18,7 +18,7 @@ public sealed class MigrationLockTests(TestDatabase database)
         await using var somebody = new BookInspector(database.ConnectionString, "public");
         await using var held = await somebody.HoldAsync(LockSql, new { schema });
 
-        (await MigrateAsync(60)).Should().Be(new Run(0, "", ""));
+        (await MigrateAsync(60)).Output.Should().StartWith("Nothing is pending: ");
     }
 
     [Fact]

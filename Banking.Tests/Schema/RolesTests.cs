@@ -54,6 +54,77 @@ public sealed class RolesTests(BookOfTheServiceRole book, TestDatabase database)
     }
 
     [Fact]
+    public async Task Each_right_that_the_script_grants_is_missed_by_readiness_and_at_the_start()
+    {
+        await using var owner = new BankingApp(database);
+        await owner.OpenAsync();
+        await owner.Book.ExecuteAsync(await File.ReadAllTextAsync(BookOfTheServiceRole.Script));
+        await using var service = new BankingApp(database, owner.Book.Schema, ("ConnectionStrings:Banking", book.ConnectionString));
+        (await service.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
+        await owner.Book.ExecuteAsync("REVOKE EXECUTE ON FUNCTION ledger_block_hash FROM PUBLIC;");
+        var granted = await owner.Book.RowsAsync<string>($"""
+            SELECT privilege_type || ' ON ' || relname
+              FROM pg_class
+             CROSS JOIN aclexplode(relacl)
+             WHERE relnamespace = '{owner.Book.Schema}'::regnamespace
+               AND grantee = 'banking_service'::regrole
+            UNION ALL
+            SELECT privilege_type || ' (' || attname || ') ON ' || relname
+              FROM pg_class
+              JOIN pg_attribute ON attrelid = pg_class.oid
+             CROSS JOIN aclexplode(attacl)
+             WHERE relnamespace = '{owner.Book.Schema}'::regnamespace
+               AND grantee = 'banking_service'::regrole
+            UNION ALL
+            SELECT 'EXECUTE ON FUNCTION ' || proname
+              FROM pg_proc
+             CROSS JOIN aclexplode(proacl)
+             WHERE pronamespace = '{owner.Book.Schema}'::regnamespace
+               AND grantee = 'banking_service'::regrole
+            UNION ALL
+            SELECT 'USAGE ON SCHEMA {owner.Book.Schema}';
+            """);
+
+        granted.Should().HaveCountGreaterThan(25);
+        foreach (var right in granted)
+        {
+            await owner.Book.ExecuteAsync($"REVOKE {right} FROM banking_service;");
+            var unready = await service.GetAsync("/health/ready");
+            unready.Status.Should().Be(HttpStatusCode.ServiceUnavailable, right);
+            unready.Text.Should().Contain($"the database role lacks {right}; run sql/roles/banking_service.sql as the owner");
+            await owner.Book.ExecuteAsync($"GRANT {right} TO banking_service;");
+        }
+
+        (await service.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
+        await owner.Book.ExecuteAsync("REVOKE INSERT ON hold FROM banking_service;");
+        var run = await ServiceProcess.RunAsync([], ("ConnectionStrings__Banking", book.ConnectionString), ("Banking__Schema", owner.Book.Schema), ("Banking__StartSeconds", "3600"));
+        run.ExitCode.Should().Be(1);
+        run.Output.Should().Contain("Can't start: The database role lacks INSERT ON hold. Run sql/roles/banking_service.sql as the owner.");
+    }
+
+    [Fact]
+    public async Task A_call_that_lacks_a_right_is_refused_by_the_database_and_its_neighbours_are_not()
+    {
+        await using var owner = new BankingApp(database);
+        await owner.OpenAsync();
+        await owner.Book.ExecuteAsync(await File.ReadAllTextAsync(BookOfTheServiceRole.Script));
+        await using var service = new BankingApp(database, owner.Book.Schema, ("ConnectionStrings:Banking", book.ConnectionString));
+        var account = await service.OpenAsync("10");
+        await owner.Book.ExecuteAsync("REVOKE INSERT ON hold FROM banking_service;");
+        var head = await owner.Book.HoldHeadAsync();
+        var first = service.DepositAsync(account, "1");
+        var together = new[] { service.PlaceHoldAsync(account, "1"), service.DepositAsync(account, "1") };
+        await head.DisposeAsync();
+
+        (await first).ShouldBeCreated();
+        (await together[0]).Code.Should().Be("database_unavailable");
+        (await together[1]).ShouldBeCreated();
+        await owner.Book.ExecuteAsync("REVOKE SELECT ON account_log FROM banking_service;");
+        (await service.GetAsync($"/api/account_events?account_id={account}")).Code.Should().Be("database_unavailable");
+        service.Complaints.Should().NotContain(line => line.Contains("is a bug"));
+    }
+
+    [Fact]
     public async Task The_service_serves_every_call_as_a_role_that_owns_nothing()
     {
         var bank = book.Service;

@@ -76,7 +76,7 @@ public sealed class BookInspector(string connectionString, string schema) : IAsy
 
     public ValueTask DisposeAsync() => sql.DisposeAsync();
 
-    private async Task<List<T>> RowsAsync<T>(string query)
+    public async Task<List<T>> RowsAsync<T>(string query)
     {
         await using var connection = await sql.OpenConnectionAsync();
         return (await connection.QueryAsync<T>(query)).AsList();

@@ -34,6 +34,7 @@ internal sealed class CommitProxy : IAsyncDisposable
     private int faults;
     private int? resultsBeforeCut;
     private volatile bool down;
+    private readonly TaskCompletionSource connected = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile TaskCompletionSource passing = new();
 
     /// <summary>Without a port, it takes a free one.</summary>
@@ -60,6 +61,9 @@ internal sealed class CommitProxy : IAsyncDisposable
 
     /// <summary>How many commits were broken.</summary>
     public int Faults => Volatile.Read(ref faults);
+
+    /// <summary>Returns when somebody has connected.</summary>
+    public Task ConnectedAsync() => connected.Task.WaitAsync(TimeSpan.FromSeconds(60));
 
     /// <summary>Breaks the next commits, each with its fault, after the spared ones.</summary>
     public void Break(IEnumerable<Fault> commits, int spared = 0)
@@ -124,6 +128,7 @@ internal sealed class CommitProxy : IAsyncDisposable
             while (true)
             {
                 connections.Add(ServeAsync(await listener.AcceptSocketAsync(closed.Token)));
+                connected.TrySetResult();
             }
         }
         catch (OperationCanceledException)

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Banking.Data;
 
 namespace Banking.Tests;
@@ -34,6 +36,15 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     public string ConnectionString => $"Host=127.0.0.1;Port={Port};Username=postgres;Database=postgres;SSL Mode=Disable;GSS Encryption Mode=Disable";
 
+    /// <summary>A certificate that signs itself.</summary>
+    public static X509Certificate2 CertificateFor(string host)
+    {
+        using var key = ECDsa.Create();
+        var request = new CertificateRequest($"CN={host}", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, false, 0, true));
+        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+    }
+
     public static Task<PostgresServer> StartNewAsync(params string[] settings) => MakeAsync(async server =>
     {
         await server.RunAsync("initdb", "-D", server.Folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N");
@@ -60,6 +71,21 @@ internal sealed class PostgresServer : IAsyncDisposable
         await StartAsync();
         await using var sql = new BookInspector(ConnectionString, "public");
         await Wait.UntilAsync(async () => !await sql.ScalarAsync<bool>("SELECT pg_is_in_recovery();"));
+    }
+
+    /// <summary>Lets it offer TLS with a certificate for a host, and returns the certificate.</summary>
+    public async Task<string> UseTlsAsync(string host)
+    {
+        using var certificate = CertificateFor(host);
+        var (file, key) = (Path.Combine(Folder, "server.crt"), Path.Combine(Folder, "server.key"));
+        await File.WriteAllTextAsync(file, certificate.ExportCertificatePem());
+        await File.WriteAllTextAsync(key, certificate.GetECDsaPrivateKey()!.ExportECPrivateKeyPem());
+        await Run.ToEndAsync(new("chmod", ["600", key]));
+        await Run.ToEndAsync(new("chown", [Environment.IsPrivilegedProcess ? "postgres" : Environment.UserName, file, key]));
+        await SetAsync("ssl = on");
+        await CrashAsync();
+        await StartAsync();
+        return certificate.ExportCertificatePem();
     }
 
     public Task StartAsync() => RunAsync(

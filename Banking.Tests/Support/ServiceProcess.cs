@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
+using Banking.Data;
 
 namespace Banking.Tests;
 
@@ -38,6 +39,9 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     public Uri Address => Http.BaseAddress!;
 
     public string Schema { get; } = "banking";
+
+    /// <summary>Whether it gets a new book before its first start. In Production it makes none itself.</summary>
+    public bool GetsBook { get; set; } = true;
 
     /// <summary>The command line after the program's name.</summary>
     public string[] Arguments { get; init; } = [];
@@ -90,6 +94,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     /// <summary>Starts it. Returns null when it serves, or its exit code.</summary>
     public async Task<int?> StartOnceAsync()
     {
+        await MakeBookAsync();
         Start();
         var ended = process!.WaitForExitAsync();
         var first = await Task.WhenAny(ended, up.Task, Task.Delay(Patience));
@@ -194,6 +199,17 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         }
 
         return start;
+    }
+
+    private async Task MakeBookAsync()
+    {
+        string? Last(string setting) => settings.LastOrDefault(one => one.Name == setting).Value;
+        if (GetsBook && Last("ASPNETCORE_ENVIRONMENT") == "Production")
+        {
+            GetsBook = false;
+            await Migrations.ApplyAsync(
+                Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")!, Last("Banking__Schema")!, mayCreate: true, Patience, _ => { });
+        }
     }
 
     private async Task HearAsync(StreamReader said, Func<bool> isHeard)
