@@ -59,8 +59,9 @@ public sealed class SettingsTests(TestDatabase database)
     [Fact]
     public async Task A_default_currency_that_the_book_does_not_have_stops_the_start()
     {
+        await using var bank = new BankingApp(database);
         var run = await ServiceProcess.RunAsync(
-            [], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", $"book_{Guid.NewGuid():N}"), ("Banking__DefaultCurrency", "AAA"));
+            [], ("ConnectionStrings__Banking", database.ConnectionString), ("Banking__Schema", bank.Book.Schema), ("Banking__DefaultCurrency", "AAA"));
 
         run.ExitCode.Should().Be(1);
         run.Output.Should().Contain("Banking__DefaultCurrency) must be a currency that the book has");

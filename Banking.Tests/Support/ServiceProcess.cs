@@ -203,13 +203,13 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
 
     private async Task MakeBookAsync()
     {
-        string? Last(string setting) => settings.LastOrDefault(one => one.Name == setting).Value;
-        if (GetsBook && Last("ASPNETCORE_ENVIRONMENT") == "Production")
+        if (GetsBook && Last("ASPNETCORE_ENVIRONMENT") == "Production" && (Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")) is { } owner)
         {
             GetsBook = false;
-            await Migrations.ApplyAsync(
-                Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")!, Last("Banking__Schema")!, mayCreate: true, Patience, _ => { });
+            await Migrations.ApplyAsync(owner, Last("Banking__Schema")!, mayCreate: true, Patience, _ => { });
         }
+
+        string? Last(string setting) => settings.LastOrDefault(one => one.Name == setting).Value;
     }
 
     private async Task HearAsync(StreamReader said, Func<bool> isHeard)
