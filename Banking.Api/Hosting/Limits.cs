@@ -23,6 +23,7 @@ internal static class Limits
     public static void AddLimits(this IServiceCollection services)
     {
         services.AddRequestTimeouts();
+        services.AddSingleton<DatabaseOutage>();
         services.AddRateLimiter(limiter =>
         {
             limiter.OnRejected = (refused, _) => new(Problem.Of(
@@ -69,7 +70,7 @@ internal static class Limits
         endpoints.Finally(endpoint =>
         {
             var settings = endpoint.ApplicationServices.GetRequiredService<ServiceOptions>();
-            var readSeconds = endpoint.ApplicationServices.GetRequiredService<LedgerOptions>().ReadSeconds;
+            var readTime = TimeSpan.FromSeconds(endpoint.ApplicationServices.GetRequiredService<LedgerOptions>().ReadSeconds);
             if (settings.RateLimit > 0)
             {
                 endpoint.Metadata.Add(new EnableRateLimitingAttribute(PerCaller));
@@ -79,8 +80,8 @@ internal static class Limits
             {
                 endpoint.Metadata.Add(new RequestTimeoutPolicy
                 {
-                    Timeout = TimeSpan.FromSeconds(readSeconds),
-                    WriteTimeoutResponse = context => Problem.Of(Refusal.DatabaseUnavailable, "The database did not answer in time. Retry later.").ExecuteAsync(context),
+                    Timeout = readTime,
+                    WriteTimeoutResponse = context => context.RequestServices.GetRequiredService<DatabaseOutage>().Refuse(context, readTime).ExecuteAsync(context),
                 });
             }
         });

@@ -9,7 +9,8 @@ namespace Banking.Data;
 /// </summary>
 internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerOptions options, ILogger logger)
 {
-    private bool isFailing; // the database: requests whose time passed in the queue get no further try
+    private readonly Outage outage = new();
+    private Exception? fault; // of the database, until the next commit: requests whose time passed in the queue get no further try
 
     /// <summary>The last transaction id that this instance has committed.</summary>
     public long LastTransactionId { get; private set; }
@@ -20,13 +21,14 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
     /// <summary>Answers the requests of the batch, and returns those that have to wait for a locked account.</summary>
     public async Task<IReadOnlyList<Pending>> RunAsync(List<Pending> batch, int attempt = 1)
     {
-        for (; !isFailing || AnswerTheOverdue(batch); attempt++)
+        for (; fault is null || AnswerTheOverdue(batch, fault); attempt++)
         {
             using var span = Telemetry.StartShared("write transaction", batch.Select(pending => pending.Span))?.SetTag("banking.attempt", attempt);
             try
             {
                 var book = await transaction.RunAsync(batch, isFirstAttempt: attempt == 1);
-                isFailing = false;
+                fault = null;
+                LogEnd();
                 LastTransactionId = book.LastTransactionId;
                 Committed?.Invoke();
                 Telemetry.BatchSize.Record(batch.Sum(pending => pending.Weight));
@@ -40,10 +42,10 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
             }
             catch (Exception exception) when (Database.IsTransient(exception))
             {
-                isFailing = true;
+                fault = exception;
                 span?.SetStatus(ActivityStatusCode.Error).Stop();
                 Telemetry.Retries.Add(1);
-                LogTryingAgain(exception, batch.Count, attempt);
+                LogFault(exception, batch, attempt);
                 // Jitter keeps several instances from coming back in step.
                 var longest = Math.Min(20 << Math.Min(attempt, 5), 500);
                 await Task.Delay(Random.Shared.Next(longest / 2, longest));
@@ -54,7 +56,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
                 span?.SetStatus(ActivityStatusCode.Error).Stop();
                 if (Database.IsAtFault(exception))
                 {
-                    LogFailedOneByOne(batch.Count, exception.Message);
+                    LogFault(exception, batch, attempt);
                 }
                 else
                 {
@@ -81,9 +83,9 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
     }
 
     /// <summary>Refuses the requests whose time is up; false where no others are left.</summary>
-    private bool AnswerTheOverdue(List<Pending> batch)
+    private bool AnswerTheOverdue(List<Pending> batch, Exception lastFault)
     {
-        batch.RemoveAll(pending =>
+        var refused = batch.RemoveAll(pending =>
         {
             var isOverdue = pending.Waited.TotalSeconds > options.RetrySeconds;
             if (isOverdue)
@@ -94,14 +96,49 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
 
             return isOverdue;
         });
+        if (refused > 0 && outage.Count(refused: refused) is { } sums)
+        {
+            LogSums(lastFault, sums);
+        }
+
         return batch.Count > 0;
     }
 
-    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests (attempt {Attempt}). The batch runs again with the same keys; nothing is done twice.")]
-    private partial void LogTryingAgain(Exception exception, int requests, int attempt);
+    private void LogFault(Exception exception, List<Pending> batch, int attempt)
+    {
+        switch (outage.Count(faults: 1, waited: batch.Max(pending => pending.Waited)))
+        {
+            case { Faults: 1 }:
+                LogFirst(exception, batch.Count, attempt, Outage.ReasonOf(exception));
+                break;
+            case { } sums:
+                LogSums(exception, sums);
+                break;
+        }
+    }
 
-    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests for a reason that may lie in one of them: {Reason}. Each of them now runs alone.")]
-    private partial void LogFailedOneByOne(int requests, string reason);
+    private void LogSums(Exception exception, Outage.Sums sums)
+    {
+        var (level, reason) = (sums.Refused > 0 ? LogLevel.Error : LogLevel.Warning, Outage.ReasonOf(exception));
+        LogSums(level, sums.Seconds, reason, sums.Faults, sums.Refused, options.RetrySeconds);
+    }
+
+    private void LogEnd()
+    {
+        if (outage.End() is { } sums)
+        {
+            LogEnd(sums.Seconds, sums.Faults, sums.Refused);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "The database failed a batch of {Requests} requests (attempt {Attempt}): {Reason}. The batch runs again with the same keys; nothing is done twice. What fails next is summed up.")]
+    private partial void LogFirst(Exception exception, int requests, int attempt, string reason);
+
+    [LoggerMessage("The database has failed write transactions for {Seconds:F1} s, the last with: {Reason}. Failed transactions: {Transactions}. Requests given up after {RetrySeconds} s: {Requests}; they got 503 database_unavailable, and their clients can retry with the same keys. Nothing is done twice. Check the database: is it up, is its disk full, are connections left?")]
+    private partial void LogSums(LogLevel level, double seconds, string reason, long transactions, long requests, int retrySeconds);
+
+    [LoggerMessage(LogLevel.Information, "The database commits again. It failed for {Seconds:F1} s: {Transactions} write transactions failed, {Requests} requests got 503 database_unavailable.")]
+    private partial void LogEnd(double seconds, long transactions, long requests);
 
     [LoggerMessage(LogLevel.Error, "One of {Requests} requests broke their transaction. Each of them now runs alone; the broken one gets a 500. Report this error.")]
     private partial void LogOneByOne(Exception exception, int requests);

@@ -19,6 +19,9 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
     private readonly List<AbandonableReads> ofLoops = [];
     private int asked;
 
+    /// <summary>A read has ended well.</summary>
+    public event Action? Answered;
+
     /// <summary>All connections, by their pools.</summary>
     internal IEnumerable<AbandonableReads> Pools => [inTurn, .. ofLoops];
 
@@ -40,7 +43,9 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
                 await places.WaitAsync(cancellationToken);
                 try
                 {
-                    return await inTurn.ReadAsync(read);
+                    var found = await inTurn.ReadAsync(read);
+                    Answered?.Invoke();
+                    return found;
                 }
                 finally
                 {
