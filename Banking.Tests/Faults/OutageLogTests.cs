@@ -27,7 +27,7 @@ public sealed class OutageLogTests(TestDatabase database)
         await server.StartAsync();
         await Wait.UntilAsync(async () =>
             (await service.DepositAsync(account, "1")).Status == HttpStatusCode.Created && service.Lines.Any(line => line.Contains("The database commits again.")));
-        await service.SaidAsync("Reads work again.");
+        await service.SaidAsync("The database answers again.");
 
         var lines = service.Lines.Skip(before).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         lines.Should().HaveCountLessThan(10);
@@ -35,7 +35,7 @@ public sealed class OutageLogTests(TestDatabase database)
         var givenUp = lines.Single(line => line.GetProperty("LogLevel").GetString() == "Error");
         givenUp.GetProperty("Message").GetString().Should().Contain("given up after 1 s").And.Contain("Connection refused");
         Of("The database commits again.", "Requests").Should().Be(20);
-        Of("Reads work again.", "Requests").Should().Be(200);
+        Of("The database answers again.", "Requests").Should().Be(200);
 
         int Of(string message, string figure) => lines
             .Single(line => line.GetProperty("Message").GetString()!.StartsWith(message, StringComparison.Ordinal)).GetProperty("State").GetProperty(figure).GetInt32();

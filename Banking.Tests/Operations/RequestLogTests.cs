@@ -69,6 +69,7 @@ public sealed partial class RequestLogTests(TestDatabase database)
     public async Task An_output_that_takes_nothing_stops_no_call(string redirection)
     {
         await using var service = new ServiceProcess(database.ConnectionString, book) { Redirection = redirection };
+        await service.MakeBookAsync();
         service.Start();
         await Wait.UntilAsync(() => IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners().Any(listener => listener.Port == service.Address.Port));
 

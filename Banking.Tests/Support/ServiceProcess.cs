@@ -103,6 +103,18 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
             : throw new TimeoutException(string.Join('\n', Lines));
     }
 
+    /// <summary>Makes the book, once.</summary>
+    public async Task MakeBookAsync()
+    {
+        if (GetsBook && Last("ASPNETCORE_ENVIRONMENT") == "Production" && (Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")) is { } owner)
+        {
+            GetsBook = false;
+            await Migrations.ApplyAsync(owner, Last("Banking__Schema")!, mayCreate: true, Patience, _ => { });
+        }
+
+        string? Last(string setting) => settings.LastOrDefault(one => one.Name == setting).Value;
+    }
+
     /// <summary>Starts it and waits for nothing.</summary>
     public void Start()
     {
@@ -199,17 +211,6 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
         }
 
         return start;
-    }
-
-    private async Task MakeBookAsync()
-    {
-        if (GetsBook && Last("ASPNETCORE_ENVIRONMENT") == "Production" && (Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")) is { } owner)
-        {
-            GetsBook = false;
-            await Migrations.ApplyAsync(owner, Last("Banking__Schema")!, mayCreate: true, Patience, _ => { });
-        }
-
-        string? Last(string setting) => settings.LastOrDefault(one => one.Name == setting).Value;
     }
 
     private async Task HearAsync(StreamReader said, Func<bool> isHeard)
