@@ -15,8 +15,14 @@ public static class Telemetry
 
     private static readonly ActivitySource Spans = new(Name);
 
+    private static readonly string[] Operations =
+    [
+        "opening", "change", "freeze", "unfreeze", "closing", PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer, PostingType.Reversal,
+        "batch", "hold", "capture", "release", "expiry",
+    ];
+
     private static readonly Counter<long> Postings = Meter.CreateCounter<long>(
-        "banking.postings", "{request}", "Requests that the ledger answered, by type and outcome (posted, replayed, refused, failed).");
+        "banking.postings", "{request}", "Requests that the ledger answered, by type and outcome (posted, replayed, refused by a rule, failed with a 5xx).");
 
     internal static readonly Histogram<double> QueueWait = Meter.CreateHistogram(
         "banking.queue.wait", "s", "Time from a request's arrival in the queue to the start of its transaction.", advice: Seconds);
@@ -34,7 +40,7 @@ public static class Telemetry
     internal static readonly Counter<long> Retries = Meter.CreateCounter<long>(
         "banking.batch.retries", "{transaction}", "Write transactions that the database failed and the service ran again.");
 
-    internal static readonly Gauge<double> SettlementUse = Meter.CreateGauge<double>(
+    private static readonly Gauge<double> SettlementUse = Meter.CreateGauge<double>(
         "banking.settlement.use", description: "How full a currency's settlement account is, by currency: 1 is full.");
 
     internal static readonly Gauge<double> ReplicaLag = Meter.CreateGauge<double>(
@@ -50,6 +56,19 @@ public static class Telemetry
     {
         HistogramBucketBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     };
+
+    /// <summary>Shows the counters of faults as 0. Prometheus takes no increase from a counter that appears with the first fault.</summary>
+    internal static void ShowFaults()
+    {
+        Retries.Add(0);
+        foreach (var operation in Operations)
+        {
+            Postings.Add(0, new("type", operation), new("outcome", "failed"));
+        }
+    }
+
+    internal static void Settled(string currency, decimal balance) =>
+        SettlementUse.Record((double)(Math.Abs(balance) / LockedBook.BalanceLimit), new KeyValuePair<string, object?>("currency", currency));
 
     internal static void Answered(string operation, string outcome) => Postings.Add(1, new("type", operation), new("outcome", outcome));
 

@@ -54,7 +54,14 @@ internal static class Observability
         .AddService("core-banking", serviceVersion: Commands.Version)
         .AddEnvironmentVariableDetector();
 
-    public static void MapMetrics(this WebApplication app) => app.MapPrometheusScrapingEndpoint("/metrics").DisableHttpMetrics();
+    public static void MapMetrics(this WebApplication app)
+    {
+        app.MapPrometheusScrapingEndpoint("/metrics").DisableHttpMetrics();
+        foreach (var fault in Problem.Kinds.Where(kind => kind.Status >= 500))
+        {
+            Refusals.Add(0, new KeyValuePair<string, object?>("code", fault.Code)); // so that the first one is an increase
+        }
+    }
 
     /// <summary>Gives every request its line and every answer a header with its trace id.</summary>
     public static void UseTraceResponse(this WebApplication app) => app.Use((context, next) =>

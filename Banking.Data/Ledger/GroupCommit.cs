@@ -12,6 +12,8 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
     private readonly Outage outage = new();
     private Exception? fault; // of the database, until the next commit: requests whose time passed in the queue get no further try
 
+    public HeadClock Clock { get; } = new(logger);
+
     /// <summary>The last transaction id that this instance has committed.</summary>
     public long LastTransactionId { get; private set; }
 
@@ -30,12 +32,12 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
                 fault = null;
                 LogEnd();
                 LastTransactionId = book.LastTransactionId;
+                Clock.Observe(book.Head.Ahead);
                 Committed?.Invoke();
                 Telemetry.BatchSize.Record(batch.Sum(pending => pending.Weight));
                 foreach (var settlement in book.Settlements)
                 {
-                    var use = (double)(Math.Abs(settlement.State.Balance) / LockedBook.BalanceLimit);
-                    Telemetry.SettlementUse.Record(use, new KeyValuePair<string, object?>("currency", settlement.Currency.Code));
+                    Telemetry.Settled(settlement.Currency.Code, settlement.State.Balance);
                 }
 
                 return batch.FindAll(pending => !pending.Answer());

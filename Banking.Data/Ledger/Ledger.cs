@@ -20,15 +20,20 @@ public sealed class Ledger : IDisposable
     private readonly Channel<Pending> queue = Channel.CreateUnbounded<Pending>(new() { SingleReader = true, AllowSynchronousContinuations = true });
     private readonly Meter meter = new(Telemetry.Name); // of what is this ledger's own
     private int waiting;
-    private long oldest;
+    private long oldest; // when the first request arrived that has waited since the last commit
 
     public Ledger(NpgsqlDataSource dataSource, Currencies currencies, LedgerOptions options, ILogger<Ledger> logger)
     {
         this.options = options;
         commit = new(new(dataSource, currencies), options, logger);
+        commit.Committed += () => Volatile.Write(ref oldest, 0);
         meter.CreateObservableGauge("banking.queue.depth", () => Waiting, "{request}", "Requests that wait for their answer.");
         meter.CreateObservableGauge(
-            "banking.queue.age", () => Age.TotalSeconds, "s", "How long the oldest of those in the transaction under way has waited.");
+            "banking.queue.age", () => Age.TotalSeconds, "s",
+            "How long requests have waited since the last commit. A refused one counts as long as others wait: its client sends it again.");
+        meter.CreateObservableGauge(
+            "banking.head.ahead", () => commit.Clock.Ahead.TotalSeconds, "s",
+            "How far the time of the last block is ahead of the database's clock. 0 unless that clock was ahead.");
         meter.CreateObservableGauge(
             "banking.head", () => commit.LastTransactionId, "{transaction}", "The last transaction id that this instance has committed.");
     }
@@ -43,7 +48,18 @@ public sealed class Ledger : IDisposable
         remove => commit.Committed -= value;
     }
 
-    private TimeSpan Age => Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
+    private TimeSpan Age
+    {
+        get
+        {
+            if (Waiting == 0)
+            {
+                Volatile.Write(ref oldest, 0); // the clients of refused requests have given up
+            }
+
+            return Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
+        }
+    }
 
     /// <summary>Does the request, exactly once, or says why not. Faults where the fault is ours.</summary>
     public async Task<Decision<T>> SubmitAsync<T>(LedgerRequest<T> request)
@@ -65,7 +81,7 @@ public sealed class Ledger : IDisposable
             Interlocked.Add(ref waiting, -request.Weight);
             Telemetry.Answered(request.Operation, decision switch
             {
-                null => "failed",
+                null or { Refused.Refusal: Refusal.DatabaseUnavailable or Refusal.Overloaded or Refusal.AccountBusy } => "failed",
                 { Refused: not null } => "refused",
                 { Replayed: true } => "replayed",
                 _ => "posted",
@@ -79,6 +95,7 @@ public sealed class Ledger : IDisposable
     /// </summary>
     public async Task RunAsync(CancellationToken stop)
     {
+        Telemetry.ShowFaults();
         var writing = WriteAsync();
         await writing.WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         queue.Writer.TryComplete();
@@ -104,13 +121,11 @@ public sealed class Ledger : IDisposable
                 Telemetry.QueueWait.Record(Stopwatch.GetElapsedTime(pending.QueuedAt).TotalSeconds);
             }
 
-            Volatile.Write(ref oldest, batch[0].QueuedAt);
+            Interlocked.CompareExchange(ref oldest, batch[0].QueuedAt, 0);
             foreach (var pending in await commit.RunAsync(batch))
             {
                 _ = WaitForAccountAsync(pending);
             }
-
-            Volatile.Write(ref oldest, 0);
         }
     }
 

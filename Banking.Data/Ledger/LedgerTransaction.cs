@@ -19,7 +19,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
     // The head first: one write transaction follows another, and each sees all that those before it did. The same statement pins the
     // settings that the commit relies on. They may change on the server while sessions are open, and what is acknowledged must be on
-    // disk all the same. The time is taken outside the inner query, so after the lock: a write transaction that still waits for the
+    // disk all the same. The clock is read outside the inner query, so after the lock: a write transaction that still waits for the
     // head can't get a time that has passed, and what the book says of a past instant stays true.
     private const string HeadSql = """
         SELECT last_block_id
@@ -27,7 +27,8 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
              , last_account_event_id
              , last_account_id
              , last_hash
-             , GREATEST(clock_timestamp(), last_created_at) AS now
+             , last_created_at
+             , clock_timestamp() AS clock
              , set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true)
                || set_config('client_min_messages', 'warning', true) AS pinned
           FROM (SELECT last_block_id
@@ -178,8 +179,10 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         await using var read = await batch.ExecuteReaderAsync();
         await read.ReadAsync();
+        var (last, clock) = (read.GetDateTime(5), read.GetDateTime(6));
+        // Times in the book never go back, not even where the clock does.
         var head = new LockedHead(
-            read.GetInt64(0), read.GetInt64(1), read.GetInt64(2), read.GetInt64(3), read.GetFieldValue<byte[]>(4), read.GetDateTime(5));
+            read.GetInt64(0), read.GetInt64(1), read.GetInt64(2), read.GetInt64(3), read.GetFieldValue<byte[]>(4), last > clock ? last : clock, last - clock);
         await read.NextResultAsync();
         var rows = new List<AccountRow>(needs.AccountIds.Count);
         while (await read.ReadAsync())

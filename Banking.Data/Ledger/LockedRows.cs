@@ -46,9 +46,12 @@ internal sealed class LockedHold(Hold row)
     }
 }
 
-/// <summary>Where the book ended when its head was locked, and the time of everything that is written under this lock.</summary>
+/// <summary>
+/// Where the book ended when its head was locked, and the time of everything that is written under this lock. <c>Ahead</c> is how far
+/// the book's last time is ahead of the database's clock.
+/// </summary>
 internal sealed record LockedHead(
-    long LastBlockId, long LastTransactionId, long LastAccountEventId, long LastAccountId, byte[] LastHash, DateTime Now);
+    long LastBlockId, long LastTransactionId, long LastAccountEventId, long LastAccountId, byte[] LastHash, DateTime Now, TimeSpan Ahead = default);
 
 /// <summary>What a write transaction read under its locks. A row that another session has locked is not here.</summary>
 internal sealed record LockedRows(

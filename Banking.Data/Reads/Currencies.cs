@@ -30,11 +30,14 @@ public sealed class Currencies(NpgsqlDataSource dataSource)
     private volatile Dictionary<string, Currency> byCode = [];
     private long loadedAt;
 
+    private readonly record struct Row(string Code, short NumericCode, short MinorUnit, decimal SettlementBalance);
+
     // A currency without its settlement account cannot be used yet.
     private const string LoadSql = """
         SELECT currency.code
              , currency.numeric_code
              , currency.minor_unit
+             , account.balance AS settlement_balance
           FROM currency
           JOIN account ON account.account_id = currency.numeric_code;
         """;
@@ -65,7 +68,11 @@ public sealed class Currencies(NpgsqlDataSource dataSource)
     public async Task LoadAsync()
     {
         Volatile.Write(ref loadedAt, Stopwatch.GetTimestamp());
-        byCode = await dataSource.UseAsync(async connection =>
-            (await connection.QueryAsync<Currency>(LoadSql)).ToDictionary(currency => currency.Code));
+        var rows = (await dataSource.UseAsync(connection => connection.QueryAsync<Row>(LoadSql))).AsList();
+        byCode = rows.ToDictionary(row => row.Code, row => new Currency(row.Code, row.NumericCode, row.MinorUnit));
+        foreach (var used in rows.Where(row => row.SettlementBalance != 0))
+        {
+            Telemetry.Settled(used.Code, used.SettlementBalance); // until this instance's first deposit or withdrawal
+        }
     }
 }
