@@ -31,10 +31,9 @@ CREATE TRIGGER transaction_log_row_is_append_only
 CREATE TRIGGER transaction_log_is_never_truncated
     BEFORE TRUNCATE ON transaction_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the transaction log is append-only');
-ALTER TABLE transaction_log
-    ENABLE ALWAYS TRIGGER transaction_log_statement_is_append_only,
-    ENABLE ALWAYS TRIGGER transaction_log_row_is_append_only,
-    ENABLE ALWAYS TRIGGER transaction_log_is_never_truncated;
+ALTER TABLE transaction_log ENABLE ALWAYS TRIGGER transaction_log_statement_is_append_only;
+ALTER TABLE transaction_log ENABLE ALWAYS TRIGGER transaction_log_row_is_append_only;
+ALTER TABLE transaction_log ENABLE ALWAYS TRIGGER transaction_log_is_never_truncated;
 
 CREATE TRIGGER account_log_statement_is_append_only
     BEFORE UPDATE OR DELETE ON account_log
@@ -45,10 +44,9 @@ CREATE TRIGGER account_log_row_is_append_only
 CREATE TRIGGER account_log_is_never_truncated
     BEFORE TRUNCATE ON account_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the account log is append-only');
-ALTER TABLE account_log
-    ENABLE ALWAYS TRIGGER account_log_statement_is_append_only,
-    ENABLE ALWAYS TRIGGER account_log_row_is_append_only,
-    ENABLE ALWAYS TRIGGER account_log_is_never_truncated;
+ALTER TABLE account_log ENABLE ALWAYS TRIGGER account_log_statement_is_append_only;
+ALTER TABLE account_log ENABLE ALWAYS TRIGGER account_log_row_is_append_only;
+ALTER TABLE account_log ENABLE ALWAYS TRIGGER account_log_is_never_truncated;
 
 CREATE TRIGGER ledger_block_statement_is_append_only
     BEFORE UPDATE OR DELETE ON ledger_block
@@ -59,10 +57,9 @@ CREATE TRIGGER ledger_block_row_is_append_only
 CREATE TRIGGER ledger_block_is_never_truncated
     BEFORE TRUNCATE ON ledger_block
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the chain of blocks is append-only');
-ALTER TABLE ledger_block
-    ENABLE ALWAYS TRIGGER ledger_block_statement_is_append_only,
-    ENABLE ALWAYS TRIGGER ledger_block_row_is_append_only,
-    ENABLE ALWAYS TRIGGER ledger_block_is_never_truncated;
+ALTER TABLE ledger_block ENABLE ALWAYS TRIGGER ledger_block_statement_is_append_only;
+ALTER TABLE ledger_block ENABLE ALWAYS TRIGGER ledger_block_row_is_append_only;
+ALTER TABLE ledger_block ENABLE ALWAYS TRIGGER ledger_block_is_never_truncated;
 
 CREATE TRIGGER account_statement_is_never_removed
     BEFORE DELETE ON account
@@ -80,12 +77,11 @@ CREATE TRIGGER account_statement_keeps_its_identity
 CREATE TRIGGER account_row_keeps_its_identity
     BEFORE UPDATE OF account_id, kind, currency, created_at ON account
     FOR EACH ROW EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
-ALTER TABLE account
-    ENABLE ALWAYS TRIGGER account_statement_is_never_removed,
-    ENABLE ALWAYS TRIGGER account_row_is_never_removed,
-    ENABLE ALWAYS TRIGGER account_is_never_truncated,
-    ENABLE ALWAYS TRIGGER account_statement_keeps_its_identity,
-    ENABLE ALWAYS TRIGGER account_row_keeps_its_identity;
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_statement_is_never_removed;
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_row_is_never_removed;
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_is_never_truncated;
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_statement_keeps_its_identity;
+ALTER TABLE account ENABLE ALWAYS TRIGGER account_row_keeps_its_identity;
 
 CREATE TRIGGER hold_statement_is_never_removed
     BEFORE DELETE ON hold
@@ -102,12 +98,11 @@ CREATE TRIGGER hold_statement_keeps_its_identity
 CREATE TRIGGER hold_row_keeps_its_identity
     BEFORE UPDATE OF hold_id, account_id, to_account_id, currency, amount, expires_at, reference, metadata, created_at ON hold
     FOR EACH ROW EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
-ALTER TABLE hold
-    ENABLE ALWAYS TRIGGER hold_statement_is_never_removed,
-    ENABLE ALWAYS TRIGGER hold_row_is_never_removed,
-    ENABLE ALWAYS TRIGGER hold_is_never_truncated,
-    ENABLE ALWAYS TRIGGER hold_statement_keeps_its_identity,
-    ENABLE ALWAYS TRIGGER hold_row_keeps_its_identity;
+ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_statement_is_never_removed;
+ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_row_is_never_removed;
+ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_is_never_truncated;
+ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_statement_keeps_its_identity;
+ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_row_keeps_its_identity;
 
 CREATE TRIGGER currency_statement_is_never_removed
     BEFORE DELETE ON currency
@@ -124,12 +119,11 @@ CREATE TRIGGER currency_statement_keeps_its_identity
 CREATE TRIGGER currency_row_keeps_its_identity
     BEFORE UPDATE OF code, numeric_code, minor_unit ON currency
     FOR EACH ROW EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
-ALTER TABLE currency
-    ENABLE ALWAYS TRIGGER currency_statement_is_never_removed,
-    ENABLE ALWAYS TRIGGER currency_row_is_never_removed,
-    ENABLE ALWAYS TRIGGER currency_is_never_truncated,
-    ENABLE ALWAYS TRIGGER currency_statement_keeps_its_identity,
-    ENABLE ALWAYS TRIGGER currency_row_keeps_its_identity;
+ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_statement_is_never_removed;
+ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_row_is_never_removed;
+ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_is_never_truncated;
+ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_statement_keeps_its_identity;
+ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_row_keeps_its_identity;
 
 CREATE TRIGGER ledger_head_statement_is_never_removed
     BEFORE DELETE ON ledger_head
@@ -140,7 +134,6 @@ CREATE TRIGGER ledger_head_row_is_never_removed
 CREATE TRIGGER ledger_head_is_never_truncated
     BEFORE TRUNCATE ON ledger_head
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('a book always has its head');
-ALTER TABLE ledger_head
-    ENABLE ALWAYS TRIGGER ledger_head_statement_is_never_removed,
-    ENABLE ALWAYS TRIGGER ledger_head_row_is_never_removed,
-    ENABLE ALWAYS TRIGGER ledger_head_is_never_truncated;
+ALTER TABLE ledger_head ENABLE ALWAYS TRIGGER ledger_head_statement_is_never_removed;
+ALTER TABLE ledger_head ENABLE ALWAYS TRIGGER ledger_head_row_is_never_removed;
+ALTER TABLE ledger_head ENABLE ALWAYS TRIGGER ledger_head_is_never_truncated;

@@ -18,7 +18,6 @@ public static class Database
     // A page of a long log must not start parallel workers either: they cost more than the page.
     // A frozen instance keeps its sockets open: only the server can end its transaction.
     private const string StatementsSql = """
-        SET plan_cache_mode = force_generic_plan;
         SET enable_seqscan = off;
         SET enable_bitmapscan = off;
         SET enable_hashjoin = off;
@@ -26,6 +25,7 @@ public static class Database
         SET jit = off;
         SET max_parallel_workers_per_gather = 0;
         SELECT set_config('search_path', @schema, false)
+             , set_config('plan_cache_mode', CASE WHEN current_setting('citus.version', true) IS NULL THEN 'force_generic_plan' ELSE 'auto' END, false)
              , set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
              , set_config('statement_timeout', @statement, false);
         """;
