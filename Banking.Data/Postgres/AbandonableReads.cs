@@ -1,16 +1,61 @@
+using System.Diagnostics;
 using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>Reads on connections of their own, which are abandoned if the server or the network hangs.</summary>
+/// <summary>
+/// Reads on connections of their own, as many at once as there are connections. These are abandoned if the server or the network hangs.
+/// </summary>
 internal sealed class AbandonableReads(string connectionString, LedgerOptions options, int connections, string name, bool ofStandby) : IAsyncDisposable
 {
     // Opening a connection may take ReadSeconds, and the statement again: only a server that hangs takes longer than both.
     private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);
+    private readonly TimeSpan patience = TimeSpan.FromSeconds(options.ReadSeconds);
+    private readonly TimeSpan restOfPlace = TimeSpan.FromSeconds(Math.Min(1, options.ReadSeconds / 5.0));
+    private readonly SemaphoreSlim places = new(connections);
     private readonly Lock replacing = new();
     private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, connections, name, ofStandby);
 
-    public async Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read)
+    /// <summary>Runs <paramref name="read"/> when there is a place for it.</summary>
+    /// <param name="cancellationToken">Ends the wait for a place. A read that has begun goes on.</param>
+    public async Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read, CancellationToken cancellationToken = default)
+    {
+        for (var since = Stopwatch.GetTimestamp(); ;)
+        {
+            await places.WaitAsync(cancellationToken);
+            var hasConnection = true;
+            try
+            {
+                return await ReadInPlaceAsync(read);
+            }
+            catch (PostgresException exception) when (
+                exception.SqlState == PostgresErrorCodes.TooManyConnections && !ofStandby && Stopwatch.GetElapsedTime(since) + restOfPlace < patience)
+            {
+                // The read waits in line again, for a connection of another read. Its place stays empty for a moment, as each try costs
+                // the server a process and Npgsql its idle connections. It fails before the caller's time is up, so the log has the
+                // reason. A read of the standby does not wait: the primary can answer it.
+                hasConnection = false;
+            }
+            finally
+            {
+                _ = LeaveAsync(hasConnection);
+            }
+        }
+    }
+
+    public ValueTask DisposeAsync() => dataSource.DisposeAsync();
+
+    private async Task LeaveAsync(bool hasConnection)
+    {
+        if (!hasConnection)
+        {
+            await Task.Delay(restOfPlace);
+        }
+
+        places.Release();
+    }
+
+    private async Task<T> ReadInPlaceAsync<T>(Func<NpgsqlConnection, Task<T>> read)
     {
         try
         {
@@ -21,8 +66,6 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
             return await ReadOnceAsync(read);
         }
     }
-
-    public ValueTask DisposeAsync() => dataSource.DisposeAsync();
 
     private async Task<T> ReadOnceAsync<T>(Func<NpgsqlConnection, Task<T>> read)
     {

@@ -6,14 +6,12 @@ namespace Banking.Data;
 public sealed class OverloadedException() : Exception("Too many reads are waiting. Nothing was read. Retry later.");
 
 /// <summary>
-/// The reads' own connections, and a gate that lets in as many reads at once as there are connections. A caller may leave at any
-/// time; its read keeps its place until it ends by itself.
+/// The reads' own connections. A caller may leave at any time; its read keeps its place until it ends by itself.
 /// </summary>
 public sealed class ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false) : IAsyncDisposable
 {
     private const int MostLoops = 4; // the look-ups of accounts, transactions and holds, and the feed of events
 
-    private readonly SemaphoreSlim places = new(options.ReadConnections - MostLoops);
     private readonly AbandonableReads inTurn = new(
         connectionString, options, options.ReadConnections - MostLoops, ofStandby ? "replica reads" : "reads", ofStandby);
     private readonly List<AbandonableReads> ofLoops = [];
@@ -40,17 +38,9 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
                     throw new OverloadedException();
                 }
 
-                await places.WaitAsync(cancellationToken);
-                try
-                {
-                    var found = await inTurn.ReadAsync(read);
-                    Answered?.Invoke();
-                    return found;
-                }
-                finally
-                {
-                    places.Release();
-                }
+                var found = await inTurn.ReadAsync(read, cancellationToken);
+                Answered?.Invoke();
+                return found;
             }
             finally
             {
@@ -72,7 +62,6 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
 
     public async ValueTask DisposeAsync()
     {
-        places.Dispose();
         foreach (var pool in Pools)
         {
             await pool.DisposeAsync();

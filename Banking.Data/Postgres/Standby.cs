@@ -85,7 +85,7 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
         try
         {
             // One question at a time, however long a standby that hangs takes to answer it.
-            var asking = check.ReadAsync(connection => connection.QuerySingleAsync<Head>(HeadSql));
+            var asking = check.ReadAsync(connection => connection.QuerySingleAsync<Head>(HeadSql), stop);
             if (await Task.WhenAny(asking, Task.Delay(Patience, stop)) != asking)
             {
                 stop.ThrowIfCancellationRequested();

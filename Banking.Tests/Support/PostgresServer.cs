@@ -73,6 +73,9 @@ internal sealed class PostgresServer : IAsyncDisposable
         await Wait.UntilAsync(async () => !await sql.ScalarAsync<bool>("SELECT pg_is_in_recovery();"));
     }
 
+    /// <summary>Runs a script in its data folder, as its user.</summary>
+    public Task ShellAsync(string script) => RunAsync("/bin/sh", "-c", $"cd {Folder} && {script}");
+
     /// <summary>Lets it offer TLS with a certificate for a host, and returns the certificate.</summary>
     public async Task<string> UseTlsAsync(string host)
     {
