@@ -15,6 +15,7 @@ public static class Telemetry
 
     private static readonly ActivitySource Spans = new(Name);
 
+    // The types of banking.postings.
     private static readonly string[] Operations =
     [
         "opening", "change", "freeze", "unfreeze", "closing", PostingType.Deposit, PostingType.Withdrawal, PostingType.Transfer, PostingType.Reversal,

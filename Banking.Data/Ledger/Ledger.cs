@@ -29,7 +29,7 @@ public sealed class Ledger : IDisposable
         commit.Committed += () => Volatile.Write(ref oldest, 0);
         meter.CreateObservableGauge("banking.queue.depth", () => Waiting, "{request}", "Requests that wait for their answer.");
         meter.CreateObservableGauge(
-            "banking.queue.age", () => Age.TotalSeconds, "s",
+            "banking.queue.age", () => MeasureAge().TotalSeconds, "s",
             "How long requests have waited since the last commit. A refused one counts as long as others wait: its client sends it again.");
         meter.CreateObservableGauge(
             "banking.head.ahead", () => commit.Clock.Ahead.TotalSeconds, "s",
@@ -46,19 +46,6 @@ public sealed class Ledger : IDisposable
     {
         add => commit.Committed += value;
         remove => commit.Committed -= value;
-    }
-
-    private TimeSpan Age
-    {
-        get
-        {
-            if (Waiting == 0)
-            {
-                Volatile.Write(ref oldest, 0); // the clients of refused requests have given up
-            }
-
-            return Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
-        }
     }
 
     /// <summary>Does the request, exactly once, or says why not. Faults where the fault is ours.</summary>
@@ -108,6 +95,16 @@ public sealed class Ledger : IDisposable
     }
 
     public void Dispose() => meter.Dispose();
+
+    private TimeSpan MeasureAge()
+    {
+        if (Waiting == 0)
+        {
+            Volatile.Write(ref oldest, 0); // the clients of refused requests have given up
+        }
+
+        return Volatile.Read(ref oldest) is var since and not 0 ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
+    }
 
     private async Task WriteAsync()
     {
