@@ -16,6 +16,9 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
     private readonly Lock replacing = new();
     private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, connections, name, ofStandby);
 
+    /// <summary>A read has ended well.</summary>
+    public event Action? Answered;
+
     /// <summary>Runs <paramref name="read"/> when there is a place for it.</summary>
     /// <param name="cancellationToken">Ends the wait for a place. A read that has begun goes on.</param>
     public async Task<T> ReadAsync<T>(Func<NpgsqlConnection, Task<T>> read, CancellationToken cancellationToken = default)
@@ -26,7 +29,9 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
             var hasConnection = true;
             try
             {
-                return await ReadInPlaceAsync(read);
+                var found = await ReadInPlaceAsync(read);
+                Answered?.Invoke();
+                return found;
             }
             catch (PostgresException exception) when (
                 exception.SqlState == PostgresErrorCodes.TooManyConnections && !ofStandby && Stopwatch.GetElapsedTime(since) + restOfPlace < patience)

@@ -8,20 +8,28 @@ public sealed class OverloadedException() : Exception("Too many reads are waitin
 /// <summary>
 /// The reads' own connections. A caller may leave at any time; its read keeps its place until it ends by itself.
 /// </summary>
-public sealed class ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false) : IAsyncDisposable
+public sealed class ReadDatabase : IAsyncDisposable
 {
     private const int MostLoops = 4; // the look-ups of accounts, transactions and holds, and the feed of events
 
-    private readonly AbandonableReads inTurn = new(
-        connectionString, options, options.ReadConnections - MostLoops, ofStandby ? "replica reads" : "reads", ofStandby);
-    private readonly List<AbandonableReads> ofLoops = [];
+    private readonly string connectionString;
+    private readonly LedgerOptions options;
+    private readonly bool ofStandby;
+    private readonly List<AbandonableReads> pools = [];
+    private readonly AbandonableReads inTurn;
     private int asked;
+
+    public ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false)
+    {
+        (this.connectionString, this.options, this.ofStandby) = (connectionString, options, ofStandby);
+        inTurn = Pool(options.ReadConnections - MostLoops, ofStandby ? "replica reads" : "reads");
+    }
 
     /// <summary>A read has ended well.</summary>
     public event Action? Answered;
 
     /// <summary>All connections, by their pools.</summary>
-    internal IEnumerable<AbandonableReads> Pools => [inTurn, .. ofLoops];
+    internal IEnumerable<AbandonableReads> Pools => pools;
 
     /// <summary>Runs <paramref name="read"/> when its turn comes.</summary>
     /// <exception cref="OverloadedException">Too many reads wait.</exception>
@@ -38,9 +46,7 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
                     throw new OverloadedException();
                 }
 
-                var found = await inTurn.ReadAsync(read, cancellationToken);
-                Answered?.Invoke();
-                return found;
+                return await inTurn.ReadAsync(read, cancellationToken);
             }
             finally
             {
@@ -53,10 +59,13 @@ public sealed class ReadDatabase(string connectionString, LedgerOptions options,
     /// A connection for a loop that runs one read at a time. It never waits for a turn. In the pool of all reads, each of its reads would
     /// run on the session that has rested longest, whose caches are the coldest.
     /// </summary>
-    internal AbandonableReads ForLoop(string name)
+    internal AbandonableReads ForLoop(string name) => Pool(connections: 1, name);
+
+    private AbandonableReads Pool(int connections, string name)
     {
-        var reads = new AbandonableReads(connectionString, options, connections: 1, name, ofStandby);
-        ofLoops.Add(reads);
+        var reads = new AbandonableReads(connectionString, options, connections, name, ofStandby);
+        reads.Answered += () => Answered?.Invoke();
+        pools.Add(reads);
         return reads;
     }
 
