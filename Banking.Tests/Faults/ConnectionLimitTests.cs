@@ -8,7 +8,7 @@ namespace Banking.Tests;
 /// <summary>PostgreSQL has no connection left for the service, or fewer than it may open.</summary>
 public sealed class ConnectionLimitTests
 {
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Many_reads_share_the_few_connections_that_the_server_grants()
     {
         await using var server = await PostgresServer.StartNewAsync("max_connections = 10");
@@ -25,7 +25,7 @@ public sealed class ConnectionLimitTests
         (await service.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
     }
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task A_read_waits_for_a_connection_and_the_log_says_if_there_was_none()
     {
         await using var server = await PostgresServer.StartNewAsync("max_connections = 10");

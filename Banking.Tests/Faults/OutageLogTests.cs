@@ -9,7 +9,7 @@ public sealed class OutageLogTests(TestDatabase database)
 {
     private const string NoLineForRequests = "Logging__LogLevel__Banking.Api.Requests";
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task A_server_that_is_gone_is_a_few_lines_even_with_the_lines_for_requests_turned_off()
     {
         await using var server = await PostgresServer.StartNewAsync();

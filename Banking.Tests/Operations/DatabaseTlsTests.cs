@@ -5,7 +5,7 @@ namespace Banking.Tests;
 /// <summary>What docs/operate.md says about TLS to the database, typed as it stands there, with another host and network.</summary>
 public sealed class DatabaseTlsTests
 {
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task The_guides_certificates_let_the_service_post_over_TLS_and_nobody_without_one()
     {
         Assert.SkipWhen(Run.Find("openssl") is null, "The guide's certificates are made with openssl.");
