@@ -189,7 +189,7 @@ public sealed partial class PrivateCluster : IAsyncDisposable
             kill -INT "$server"
             while kill -0 "$server" 2>/dev/null; do sleep 0.05; done
             """;
-        // A log of millions of rows needs its indexes' pages in memory, and few checkpoints (docs/operate.md).
+        // A log of millions of rows needs its indexes' pages in memory, and few checkpoints (docs/deploy.md).
         const string Settings = "-c listen_addresses='' -c shared_buffers=512MB -c max_wal_size=2GB -c checkpoint_timeout=15min";
         var quoted = folder.Replace("'", @"'\''", StringComparison.Ordinal);
         var keeper = Process.Start(new ProcessStartInfo(

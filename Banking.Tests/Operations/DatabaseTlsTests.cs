@@ -2,14 +2,14 @@ using FluentAssertions;
 
 namespace Banking.Tests;
 
-/// <summary>What docs/operate.md says about TLS to the database, typed as it stands there, with another host and network.</summary>
+/// <summary>What docs/deploy.md says about TLS to the database, typed as it stands there, with another host and network.</summary>
 public sealed class DatabaseTlsTests
 {
     [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task The_guides_certificates_let_the_service_post_over_TLS_and_nobody_without_one()
     {
         Assert.SkipWhen(Run.Find("openssl") is null, "The guide's certificates are made with openssl.");
-        var guide = Repository.Read("docs/operate.md").Replace("db1", "localhost").Replace("10.0.0.0/8", "127.0.0.1/32").Split('\n').Select(line => line.Trim()).ToList();
+        var guide = Repository.Read("docs/deploy.md").Replace("db1", "localhost").Replace("10.0.0.0/8", "127.0.0.1/32").Split('\n').Select(line => line.Trim()).ToList();
         var certificates = guide.Where(line => line.StartsWith("openssl ")).ToList();
         certificates.Should().HaveCount(5);
         await using var server = await PostgresServer.StartNewAsync();
