@@ -49,7 +49,7 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
             {
                 if (!isFailing)
                 {
-                    LogFailing(exception, Interval.TotalSeconds);
+                    LogFailing(Database.IsAtFault(exception) ? null : exception, Outage.ReasonOf(exception), Interval.TotalSeconds);
                 }
 
                 isFailing = true;
@@ -81,6 +81,6 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
         while (last != Start && underway.Count < PageSize);
     }
 
-    [LoggerMessage(LogLevel.Warning, "Due holds could not be read or ended. Their money stays held until a request needs it; the service looks again every {Seconds} s.")]
-    private partial void LogFailing(Exception exception, double seconds);
+    [LoggerMessage(LogLevel.Warning, "Due holds could not be read or ended: {Reason}. Their money stays held until a request needs it; the service looks again every {Seconds} s.")]
+    private partial void LogFailing(Exception? exception, string reason, double seconds);
 }

@@ -104,7 +104,7 @@ public sealed partial class EventFeed : IDisposable
             {
                 if (!isFailing)
                 {
-                    LogFailing(exception, Interval.TotalSeconds);
+                    LogFailing(Database.IsAtFault(exception) ? null : exception, Outage.ReasonOf(exception), Interval.TotalSeconds);
                 }
 
                 isFailing = true;
@@ -172,8 +172,8 @@ public sealed partial class EventFeed : IDisposable
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "New events could not be read. Streams stay open and go on later; the service asks again every {Seconds} s.")]
-    private partial void LogFailing(Exception exception, double seconds);
+    [LoggerMessage(LogLevel.Warning, "New events could not be read: {Reason}. Streams stay open and go on later; the service asks again every {Seconds} s.")]
+    private partial void LogFailing(Exception? exception, string reason, double seconds);
 
     /// <summary>Some events without a gap, after a place.</summary>
     private sealed record Window(EventCursor Start, BookEvent[] Events)

@@ -160,7 +160,7 @@ public sealed class HoldFaultTests(TestDatabase database)
         (await bank.AccountAsync(account))["available"].Should().Be("100.00");
         (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
 
-        int Warnings() => bank.Complaints.Count(line => line.StartsWith("Warning: Due holds could not be read or ended.", StringComparison.Ordinal));
+        int Warnings() => bank.Complaints.Count(line => line.StartsWith("Warning: Due holds could not be read or ended: ", StringComparison.Ordinal));
     }
 
     private static Task<double> LateAsync(BankingApp bank, long hold) => bank.Book.ScalarAsync<double>(
