@@ -140,7 +140,7 @@ internal static partial class Hosting
     {
         PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.UndefinedTable } =>
             $"{exception.Message}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner.",
-        PostgresException { SqlState: PostgresErrorCodes.ProtocolViolation } =>
+        _ when Pooler.RefusesParameter(exception) =>
             $"{exception.Message}. A pooler refuses what the connection string sets. Remove it there, or let the pooler pass it on.",
         NpgsqlException { InnerException: AuthenticationException certificate } =>
             $"The TLS connection to the database failed: {certificate.Message} With VerifyCA and VerifyFull the server's certificate must be signed by Root Certificate "

@@ -181,8 +181,7 @@ public static class Database
     /// <summary>Whether a start may succeed later with the same settings.</summary>
     public static bool MayComeUp(Exception exception) => exception switch
     {
-        // A start-up parameter that a pooler refuses.
-        PostgresException { SqlState: PostgresErrorCodes.ProtocolViolation } => false,
+        _ when Pooler.RefusesParameter(exception) => false,
         NpgsqlException { InnerException: AuthenticationException or CryptographicException } => false, // certificates
         NpgsqlException { InnerException: AggregateException hosts } => hosts.InnerExceptions.Any(MayComeUp),
         // No encryption there, another way to log in, transaction pooling. Not so where several hosts are named: one of them may become the primary.

@@ -4,7 +4,7 @@ using Npgsql;
 namespace Banking.Data;
 
 /// <summary>A pooler between the service and PostgreSQL, such as PgBouncer.</summary>
-internal static class Pooler
+public static class Pooler
 {
     private const string Refusal =
         "A pooler gives each transaction another session (transaction pooling), so that settings and prepared statements mix with those of other clients. "
@@ -36,9 +36,13 @@ internal static class Pooler
             await using var transaction = await another.BeginTransactionAsync();
             return await another.ExecuteScalarAsync<int>(ProcessSql);
         }
-        catch (NpgsqlException)
+        catch (NpgsqlException exception) when (exception.Message != Refusal)
         {
             return null; // the pooler has no session left for it: each belongs to one connection
         }
     }
+
+    /// <summary>Whether a pooler refuses what the connection string sets. PgBouncer has one SQLSTATE for all its errors, most of which pass.</summary>
+    public static bool RefusesParameter(Exception exception) =>
+        exception is PostgresException { SqlState: PostgresErrorCodes.ProtocolViolation, MessageText: var text } && text.Contains("startup parameter", StringComparison.Ordinal);
 }

@@ -88,6 +88,24 @@ public sealed class PoolerTests
     }
 
     [Fact(Explicit = true)]
+    public async Task A_pooler_whose_server_is_away_is_waited_for()
+    {
+        await using var server = await PostgresServer.StartNewAsync();
+        await using var pooler = await PgBouncer.StartAsync(server, "session", "default_pool_size = 40", "server_login_retry = 1");
+        await using var service = new ServiceProcess(pooler.ConnectionString, "banking");
+        await service.MakeBookAsync();
+        await server.CrashAsync();
+        var started = service.StartAsync();
+        await service.SaidAsync("The database does not answer yet");
+
+        await server.StartAsync();
+
+        await started;
+        service.FailedStarts.Should().Be(0);
+        (await service.OpenAsync("1")).Should().BePositive();
+    }
+
+    [Fact(Explicit = true)]
     public async Task A_parameter_that_the_pooler_refuses_ends_the_start_at_once()
     {
         await using var server = await PostgresServer.StartNewAsync();
