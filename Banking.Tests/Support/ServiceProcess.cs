@@ -67,7 +67,8 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
 
     public IEnumerable<string> Warnings => Said("Warning", "warn");
 
-    public IEnumerable<string> Errors => Said("Error", "fail").Concat(Said("Critical", "crit"));
+    /// <summary>Without the lines that only say that requests were given up in an outage of the database.</summary>
+    public IEnumerable<string> Errors => Said("Error", "fail").Concat(Said("Critical", "crit")).Where(line => !line.Contains("Requests given up"));
 
     // As JSON, or in Development as text.
     private IEnumerable<string> Said(string level, string form) => Lines.Where(line => line.Contains($"\"LogLevel\":\"{level}\"") || line.Contains($" {form}: "));
