@@ -9,7 +9,8 @@ internal static class Commands
         The Core Banking service. Its commands:
 
           serve      apply the missing scripts and serve until SIGTERM (the default)
-          migrate    apply the missing scripts, or print them
+          migrate    make a book, or apply the scripts it lacks, or print them
+          books      list the books of the database
           verify     check the whole book
           health     ask the service in this container whether it is ready
           --version  print the version
@@ -40,6 +41,8 @@ internal static class Commands
                 return 0;
             case ["migrate", .. var options]:
                 return await MigrateCommand.RunAsync(options, stop);
+            case ["books", .. var options]:
+                return await BooksCommand.RunAsync(options, stop);
             case ["verify", .. var options]:
                 return await VerifyCommand.RunAsync(options, stop);
             case ["health", .. var options]:

@@ -1,22 +1,28 @@
 namespace Banking.Api;
 
-/// <summary>The subcommand <c>migrate</c>: applies the missing scripts, or prints them.</summary>
+/// <summary>The subcommand <c>migrate</c>: makes a book or brings it up to date, or prints what is missing.</summary>
 internal static class MigrateCommand
 {
     private const string Usage = """
-        migrate [--dry-run]
-          Waits for the database, then applies the missing scripts of sql/ to the book, each in a transaction.
+        migrate [--role <name>] [--dry-run]
+          Waits for the database, makes the book if there is none, and applies the missing scripts of sql/, each in a transaction.
           ConnectionStrings__Banking and Banking__Schema name the book. If ConnectionStrings__Migrations is set, its role applies
           the scripts.
+          --role      then gives this role the rights that the service needs (sql/roles/banking_service.sql). If there is no such
+                      role, creates it, without a password
           --dry-run   prints the missing scripts and changes nothing
         Exit codes: 0 (the schema is up to date, or --dry-run printed what is missing), 1 (failed), 2 (wrong options).
         """;
 
     public static async Task<int> RunAsync(string[] options, CancellationToken stop)
     {
+        string? role = null;
         switch (options)
         {
             case [] or ["--dry-run"]:
+                break;
+            case ["--role", { Length: > 0 } name]:
+                role = name;
                 break;
             case ["--help"]:
                 Console.WriteLine(Usage);
@@ -30,7 +36,7 @@ internal static class MigrateCommand
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
             await database.FindAsync().WaitAsync(stop);
-            await database.WhenItAnswersAsync(() => options is ["--dry-run"] ? PrintPendingAsync(database) : MigrateAsync(database), stop);
+            await database.WhenItAnswersAsync(() => options is ["--dry-run"] ? PrintPendingAsync(database) : MigrateAsync(database, role), stop);
             return 0;
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -45,7 +51,7 @@ internal static class MigrateCommand
         }
     }
 
-    private static async Task MigrateAsync(BookDatabase database)
+    private static async Task MigrateAsync(BookDatabase database, string? role)
     {
         var (isNewBook, scripts) = await database.MigrateAsync(mayCreate: true);
         foreach (var script in scripts)
@@ -56,6 +62,11 @@ internal static class MigrateCommand
         Console.WriteLine(isNewBook ? $"Created a new book: {database.Description}."
             : scripts.Count == 0 ? $"Nothing is pending: {database.Description} has all scripts of this build."
             : $"Up to date: {database.Description}.");
+        if (role is not null)
+        {
+            await database.GrantAsync(role);
+            Console.WriteLine($"The role {role} has the rights of the service.");
+        }
     }
 
     private static async Task PrintPendingAsync(BookDatabase database)

@@ -47,6 +47,12 @@ internal sealed partial class BookDatabase(
     public Task<AppliedScripts> MigrateAsync(bool mayCreate) => Migrations.ApplyAsync(
         OwnersConnectionString, ledgerOptions.Schema, mayCreate, TimeSpan.FromSeconds(options.StartSeconds), holder => LogWaitingForLock(holder, options.StartSeconds));
 
+    /// <summary>Gives the role that the service runs as its rights.</summary>
+    public Task GrantAsync(string role) => Migrations.GrantAsync(OwnersConnectionString, ledgerOptions.Schema, role);
+
+    /// <summary>The books of the database.</summary>
+    public IAsyncEnumerable<BookEntry> ListAsync() => Books.ListAsync(OwnersConnectionString);
+
     /// <summary>The missing scripts.</summary>
     public Task<IReadOnlyList<Script>> PendingAsync() => Migrations.PendingAsync(OwnersConnectionString, ledgerOptions.Schema);
 

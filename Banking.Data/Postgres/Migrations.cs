@@ -23,16 +23,6 @@ public static class Migrations
 
     private const string JournalExistsSql = "SELECT to_regclass(quote_ident(@schema) || '.schema_version') IS NOT NULL;";
 
-    private const string BooksSql = """
-        SELECT COALESCE(string_agg(nspname, ', ' ORDER BY nspname), 'none')
-          FROM (SELECT nspname
-                  FROM pg_class
-                  JOIN pg_namespace ON pg_namespace.oid = relnamespace
-                 WHERE relname = 'ledger_head'
-                 ORDER BY nspname
-                 LIMIT 10) AS books;
-        """;
-
     private const string JournalSql = "SELECT scriptname FROM schema_version;";
 
     // A lock of the transaction, not of the session: it ends with its owner, even behind a pooler. No time limit may end it sooner.
@@ -41,6 +31,10 @@ public static class Migrations
           FROM pg_settings
          WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout');
         """;
+
+    private const string ServiceRole = "roles/banking_service.sql";
+
+    private const string NameRoleSql = "SELECT set_config('banking.service_role', @role, false);";
 
     private const string LockSql = "SELECT pg_try_advisory_xact_lock(hashtextextended('core-banking migrations of ' || @schema, 0));";
 
@@ -71,7 +65,24 @@ public static class Migrations
         return [.. (await PendingAsync(session, schema)).Select(name => new Script(name, TextOf(name)))];
     }
 
-    private static async Task<IReadOnlyList<string>> PendingAsync(NpgsqlConnection session, string schema) => Missing(
+    /// <summary>Gives a role the rights of sql/roles/banking_service.sql on a book. Creates the role if it is missing, without a password.</summary>
+    /// <exception cref="InvalidOperationException">The owner may not create roles.</exception>
+    public static async Task GrantAsync(string connectionString, string schema, string role)
+    {
+        await using var database = Connect(connectionString, schema);
+        await using var session = await database.OpenConnectionAsync();
+        await session.ExecuteAsync(NameRoleSql, new { role });
+        try
+        {
+            await session.ExecuteAsync(TextOf(ServiceRole));
+        }
+        catch (PostgresException exception) when (exception is { SqlState: PostgresErrorCodes.InsufficientPrivilege, Routine: "CreateRole" })
+        {
+            throw new InvalidOperationException($"{exception.Message}. The book is made. An administrator must first run CREATE ROLE {role} LOGIN, then run this again.", exception);
+        }
+    }
+
+    internal static async Task<IReadOnlyList<string>> PendingAsync(NpgsqlConnection session, string schema) => Missing(
         await session.ExecuteScalarAsync<bool>(JournalExistsSql, new { schema }) ? await session.QueryAsync<string>(JournalSql) : []);
 
     private static string TextOf(string script)
@@ -80,7 +91,7 @@ public static class Migrations
         return reader.ReadToEnd();
     }
 
-    private static NpgsqlDataSource Connect(string connectionString, string schema, bool isPatient = false)
+    internal static NpgsqlDataSource Connect(string connectionString, string schema, bool isPatient = false)
     {
         var settings = Database.SettingsFor(connectionString, "migrations");
         settings.Pooling = false;
@@ -144,7 +155,7 @@ public static class Migrations
         {
             throw new InvalidOperationException(
                 $"There is no book in the schema {schema} of {session.Database} at {session.Host}:{session.Port}. "
-                + $"Books there: {await session.ExecuteScalarAsync<string>(BooksSql)}. Check Banking__Schema and the connection string. To make a new book, run migrate as the owner.");
+                + $"Books there: {(await Books.SchemasAsync(session) is [_, ..] books ? string.Join(", ", books.Take(10)) : "none")}. Check Banking__Schema and the connection string. To make a new book, run migrate as the owner.");
         }
 
         await using var patient = Connect(connectionString, schema, isPatient: true); // a script takes as long as it takes

@@ -14,7 +14,8 @@ public sealed class CommandTests(TestDatabase database)
     [Theory]
     [InlineData("serve      apply", "--help")]
     [InlineData("serve [--urls", "serve", "--help")]
-    [InlineData("migrate [--dry-run]", "migrate", "--help")]
+    [InlineData("migrate [--role <name>] [--dry-run]", "migrate", "--help")]
+    [InlineData("books\n", "books", "--help")]
     [InlineData("verify [--json]", "verify", "--help")]
     [InlineData("health\n", "health", "--help")]
     public async Task Each_command_explains_itself(string words, params string[] arguments)
@@ -30,6 +31,8 @@ public sealed class CommandTests(TestDatabase database)
     [InlineData("migrat", "migrat")]
     [InlineData("now", "migrate", "now")]
     [InlineData("--force", "migrate", "--dry-run", "--force")]
+    [InlineData("--role", "migrate", "--role")]
+    [InlineData("--all", "books", "--all")]
     [InlineData("--quick", "verify", "--quick")]
     [InlineData("--port", "health", "--port")]
     public async Task An_unknown_option_is_named_and_nothing_is_done(string named, params string[] arguments)
@@ -88,6 +91,30 @@ public sealed class CommandTests(TestDatabase database)
         dry.Output.Should().StartWith($"-- Nothing is pending: schema {schema} of ");
         await using var bank = new BankingApp(database, schema);
         (await bank.OpenAsync("1")).Should().BePositive();
+    }
+
+    [Fact]
+    public async Task One_command_makes_a_book_with_its_role_and_another_lists_the_books()
+    {
+        var role = $"service_{Guid.NewGuid():N}";
+        var made = await ServiceProcess.RunAsync(["migrate", "--role", role], Settings);
+        await using var owner = new BookInspector(database.ConnectionString, schema);
+        await owner.ExecuteAsync($"ALTER ROLE {role} PASSWORD 'of no use outside this test';");
+        var asService = new NpgsqlConnectionStringBuilder(database.ConnectionString) { Username = role, Password = "of no use outside this test" }.ConnectionString;
+        await using (var service = new ServiceProcess(asService, schema) { GetsBook = false })
+        {
+            await service.StartAsync();
+            (await service.OpenAsync("1")).Should().BePositive();
+        }
+
+        await owner.ExecuteAsync($"DELETE FROM schema_version WHERE scriptname = '{Names[^1]}';");
+        var listed = await ServiceProcess.RunAsync(["books"], ("ConnectionStrings__Banking", asService));
+
+        made.ExitCode.Should().Be(0, made.Errors);
+        made.Output.Should().Contain($"Created a new book: schema {schema} of ").And.EndWith($"The role {role} has the rights of the service.\n");
+        listed.ExitCode.Should().Be(0, listed.Errors);
+        listed.Output.Should().MatchRegex($@"\A{schema}: block 1, transaction 1, \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ, pending scripts: 1\n\z", "it may read no other book");
+        await owner.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
     }
 
     [Fact]
