@@ -34,7 +34,7 @@ internal static class BooksCommand
             {
                 Console.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{book.Schema}: block {book.BlockId}, transaction {book.TransactionId}, {book.CreatedAt:yyyy-MM-ddTHH:mm:ssZ}, pending scripts: {book.PendingScripts}"));
+                    $"{book.Schema}: block {book.Head.BlockId}, transaction {book.Head.TransactionId}, {book.Head.CreatedAt:yyyy-MM-ddTHH:mm:ssZ}, pending scripts: {book.PendingScripts}"));
             }
 
             return 0;

@@ -69,7 +69,7 @@ internal sealed partial class BookDatabase(
             }
             catch (Exception exception) when (Database.MayComeUp(exception))
             {
-                var reason = Hosting.ReasonOf(exception);
+                var reason = Database.ReasonOf(exception);
                 if (Stopwatch.GetElapsedTime(since).TotalSeconds >= options.StartSeconds)
                 {
                     throw new InvalidOperationException($"The database did not answer within {options.StartSeconds} s. {reason}. Check ConnectionStrings__Banking and that the database is up.", exception);

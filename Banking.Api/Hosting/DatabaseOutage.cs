@@ -15,7 +15,7 @@ internal sealed partial class DatabaseOutage
     }
 
     public ProblemResult Refuse(HttpContext context, Exception exception) =>
-        Refuse(context, exception, Outage.ReasonOf(exception), waited: default, Database.IsTransient(exception)
+        Refuse(context, exception, Database.ReasonOf(exception), waited: default, Database.IsTransient(exception)
             ? "The database did not answer. Nothing was done. Retry later."
             : "The database failed the request. Retry later with the same Idempotency-Key: the request is applied at most once.");
 

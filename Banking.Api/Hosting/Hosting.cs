@@ -138,14 +138,14 @@ internal static partial class Hosting
     /// <summary>What is wrong. Where the message does not say what to do about it, this does.</summary>
     public static string ReasonOf(Exception exception) => exception switch
     {
-        PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.UndefinedTable } =>
-            $"{exception.Message}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner.",
+        PostgresException { SqlState: PostgresErrorCodes.UndefinedTable } =>
+            $"{Database.ReasonOf(exception)}. Check Banking__Schema and the role's rights: run sql/roles/banking_service.sql as the owner.",
         _ when Pooler.RefusesParameter(exception) =>
-            $"{exception.Message}. A pooler refuses what the connection string sets. Remove it there, or let the pooler pass it on.",
+            $"{Database.ReasonOf(exception)}. A pooler refuses what the connection string sets. Remove it there, or let the pooler pass it on.",
         NpgsqlException { InnerException: AuthenticationException certificate } =>
             $"The TLS connection to the database failed: {certificate.Message} With VerifyCA and VerifyFull the server's certificate must be signed by Root Certificate "
             + "and in date, and with VerifyFull it must also name the host of the connection string.",
-        NpgsqlException { InnerException: { } inner } => $"{exception.Message}: {inner.Message}",
+        NpgsqlException => $"{Database.ReasonOf(exception)}.",
         CryptographicException => $"{exception.Message} Check the certificates that the connection string names.",
         _ => exception.Message,
     };

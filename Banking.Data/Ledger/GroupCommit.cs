@@ -111,7 +111,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
         switch (outage.Count(faults: 1, waited: batch.Max(pending => pending.Waited)))
         {
             case { Faults: 1 }:
-                LogFirst(exception, batch.Count, attempt, Outage.ReasonOf(exception));
+                LogFirst(exception, batch.Count, attempt, Database.ReasonOf(exception));
                 break;
             case { } sums:
                 LogSums(exception, sums);
@@ -121,7 +121,7 @@ internal sealed partial class GroupCommit(LedgerTransaction transaction, LedgerO
 
     private void LogSums(Exception exception, Outage.Sums sums)
     {
-        var (level, reason) = (sums.Refused > 0 ? LogLevel.Error : LogLevel.Warning, Outage.ReasonOf(exception));
+        var (level, reason) = (sums.Refused > 0 ? LogLevel.Error : LogLevel.Warning, Database.ReasonOf(exception));
         LogSums(level, sums.Seconds, reason, sums.Faults, sums.Refused, options.RetrySeconds);
     }
 

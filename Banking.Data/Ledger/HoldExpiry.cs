@@ -49,7 +49,7 @@ public sealed partial class HoldExpiry(ReadDatabase database, Ledger ledger, ILo
             {
                 if (!isFailing)
                 {
-                    LogFailing(Database.IsAtFault(exception) ? null : exception, Outage.ReasonOf(exception), Interval.TotalSeconds);
+                    LogFailing(Database.IsAtFault(exception) ? null : exception, Database.ReasonOf(exception), Interval.TotalSeconds);
                 }
 
                 isFailing = true;

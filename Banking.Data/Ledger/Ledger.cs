@@ -68,7 +68,7 @@ public sealed class Ledger : IDisposable
             Interlocked.Add(ref waiting, -request.Weight);
             Telemetry.Answered(request.Operation, decision switch
             {
-                null or { Refused.Refusal: Refusal.DatabaseUnavailable or Refusal.Overloaded or Refusal.AccountBusy } => "failed",
+                null or { Refused.Refusal: Refusal.DatabaseUnavailable or Refusal.Overloaded or Refusal.AccountBusy } => Telemetry.Failed,
                 { Refused: not null } => "refused",
                 { Replayed: true } => "replayed",
                 _ => "posted",

@@ -3,8 +3,8 @@ using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>A book of a database: its schema, its last block and transaction, when the block was written, and this build's scripts that it lacks.</summary>
-public sealed record BookEntry(string Schema, long BlockId, long TransactionId, DateTime CreatedAt, int PendingScripts);
+/// <summary>A book of a database: its schema, its end, and how many of this build's scripts it lacks.</summary>
+public sealed record BookEntry(string Schema, AuditHead Head, int PendingScripts);
 
 /// <summary>The books of a database.</summary>
 public static class Books
@@ -19,18 +19,6 @@ public static class Books
          ORDER BY nspname;
         """;
 
-    private const string UseSql = "SELECT set_config('search_path', @schema, false);";
-
-    private const string HeadSql = """
-        SELECT last_block_id
-             , last_transaction_id
-             , last_created_at
-          FROM ledger_head
-         WHERE only_row;
-        """;
-
-    private sealed record HeadRow(long LastBlockId, long LastTransactionId, DateTime LastCreatedAt);
-
     /// <summary>The schemas that hold a book which this role may read.</summary>
     internal static async Task<IReadOnlyList<string>> SchemasAsync(NpgsqlConnection session) => [.. await session.QueryAsync<string>(SchemasSql)];
 
@@ -41,10 +29,9 @@ public static class Books
         await using var session = await database.OpenConnectionAsync();
         foreach (var schema in await SchemasAsync(session))
         {
-            await session.ExecuteAsync(UseSql, new { schema });
-            var head = await session.QuerySingleAsync<HeadRow>(HeadSql);
+            await session.ExecuteAsync(Migrations.SessionSql, new { schema });
             yield return new(
-                schema, head.LastBlockId, head.LastTransactionId, head.LastCreatedAt, (await Migrations.PendingAsync(session, schema)).Count);
+                schema, await session.QuerySingleAsync<AuditHead>(AuditHeads.GetSql), (await Migrations.PendingAsync(session, schema)).Count);
         }
     }
 }

@@ -158,7 +158,7 @@ public static class Database
             dataSource.Clear(); // every pooled connection may have prepared statements on the old table
             throw;
         }
-        catch (Exception exception) when (connection.State != ConnectionState.Open && !IsTransient(exception))
+        catch (Exception exception) when (connection.State != ConnectionState.Open && !IsAtFault(exception))
         {
             // If a connection breaks between two results, Dapper reports the missing result, not the break.
             throw new NpgsqlException("The connection to the database was lost.", exception);
@@ -168,6 +168,16 @@ public static class Database
     /// <summary>Somebody changed the type of a column that a prepared statement reads. The statement works once it is prepared again.</summary>
     internal static bool IsStalePlan(Exception exception) =>
         exception is PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" };
+
+    /// <summary>What happened, in one line without a full stop: SQLSTATE and text, without details, which may show a customer's data.</summary>
+    public static string ReasonOf(Exception exception) => exception switch
+    {
+        PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege, MessageText: var text } =>
+            $"{PostgresErrorCodes.InsufficientPrivilege}: {text}; run sql/roles/banking_service.sql as the owner",
+        PostgresException { SqlState: var state, MessageText: var text } => $"{state}: {text}",
+        { InnerException: { } inner } => $"{exception.Message.TrimEnd('.')}: {ReasonOf(inner)}",
+        _ => exception.Message.TrimEnd('.'),
+    };
 
     /// <summary>Whether the database, the network or the role's rights are at fault, not this service. Not each of these passes.</summary>
     public static bool IsAtFault(Exception exception) => exception switch

@@ -15,7 +15,7 @@ public sealed record AppliedScripts(bool IsNewBook, IReadOnlyList<string> Names)
 /// <summary>Brings a book's schema to this build's version with the scripts of <c>sql/</c>.</summary>
 public static class Migrations
 {
-    private const string SessionSql = "SELECT set_config('search_path', @schema, false);";
+    internal const string SessionSql = "SELECT set_config('search_path', @schema, false);";
 
     private const string EncodingSql = "SHOW server_encoding;";
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Npgsql;
 
 namespace Banking.Data;
 
@@ -21,14 +20,6 @@ public sealed class Outage
     private long said;
     private long faults;
     private long refused;
-
-    /// <summary>What happened, in one line without a full stop: SQLSTATE and text, without details, which may show a customer's data.</summary>
-    public static string ReasonOf(Exception exception) => exception switch
-    {
-        PostgresException { SqlState: var state, MessageText: var text } => $"{state}: {text}",
-        { InnerException: { } inner } => $"{exception.Message}: {ReasonOf(inner)}",
-        _ => exception.Message.TrimEnd('.'),
-    };
 
     /// <summary>Counts a fault, or requests refused after it. Not null if a line is due.</summary>
     /// <param name="waited">How long the failed work had waited. The outage began that much earlier.</param>

@@ -96,7 +96,7 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
         }
         catch (Exception exception) when (!stop.IsCancellationRequested) // whatever it is, the standby is of no use
         {
-            LeaveAs(State.Unreadable, () => LogUnreadable(Name, exception.InnerException is { } inner ? $"{exception.Message}: {inner.Message}" : exception.Message));
+            LeaveAs(State.Unreadable, () => LogUnreadable(Name, Database.ReasonOf(exception)));
             return;
         }
 

@@ -8,7 +8,7 @@ public sealed record AuditHead(long BlockId, long TransactionId, long AccountEve
 /// <summary>Reads the head of the chain.</summary>
 public sealed class AuditHeads(ReadDatabase database)
 {
-    private const string GetSql = """
+    internal const string GetSql = """
         SELECT last_block_id AS block_id
              , last_transaction_id AS transaction_id
              , last_account_event_id AS account_event_id

@@ -104,7 +104,7 @@ public sealed partial class EventFeed : IDisposable
             {
                 if (!isFailing)
                 {
-                    LogFailing(Database.IsAtFault(exception) ? null : exception, Outage.ReasonOf(exception), Interval.TotalSeconds);
+                    LogFailing(Database.IsAtFault(exception) ? null : exception, Database.ReasonOf(exception), Interval.TotalSeconds);
                 }
 
                 isFailing = true;

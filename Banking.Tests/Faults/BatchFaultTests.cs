@@ -8,6 +8,37 @@ public sealed class BatchFaultTests(TestDatabase database) : IAsyncDisposable
 {
     private readonly CommitProxy proxy = new(database.ConnectionString);
 
+    [Theory]
+    [InlineData("58030")]
+    [InlineData("XX000")]
+    [InlineData("XX001")]
+    public async Task What_the_database_itself_fails_is_a_503_and_never_its_neighbours(string sqlState)
+    {
+        await using var bank = new BankingApp(database);
+        var account = await bank.OpenAsync("10");
+        await bank.Book.ExecuteAsync($"""
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $body$
+            BEGIN
+                RAISE EXCEPTION 'a page is damaged' USING ERRCODE = '{sqlState}';
+            END;
+            $body$;
+            CREATE TRIGGER fail BEFORE INSERT ON hold FOR EACH ROW EXECUTE FUNCTION fail();
+            """);
+        Task<Reply>[] together;
+        await using (await bank.Book.HoldHeadAsync())
+        {
+            together = [bank.DepositAsync(account, "1"), bank.PlaceHoldAsync(account, "1"), bank.DepositAsync(account, "1")];
+            await Wait.UntilAsync(() => bank.Book.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted);"));
+        }
+
+        (await together[1]).ShouldBeProblem(503, "database_unavailable");
+        (await together[0]).ShouldBeCreated();
+        (await together[2]).ShouldBeCreated();
+        (await bank.PlaceHoldAsync(account, "1")).ShouldBeProblem(503, "database_unavailable");
+        bank.Complaints.Should().NotBeEmpty().And.NotContain(line => line.StartsWith("Error", StringComparison.Ordinal));
+        bank.Complaints.Should().Contain(line => line.Contains($"{sqlState}: a page is damaged"));
+    }
+
     [Theory(Explicit = true), Trait("Category", "Long")]
     [InlineData(Fault.CutAfterCommit)]
     [InlineData(Fault.CutBeforeCommit)]

@@ -31,6 +31,7 @@ public sealed class OutageLogTests(TestDatabase database)
 
         var lines = service.Lines.Skip(before).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         lines.Should().HaveCountLessThan(10);
+        TestContext.Current.TestOutputHelper?.WriteLine($"220 failed requests: {lines.Count} lines, {service.Lines.Skip(before).Sum(line => line.Length)} bytes.");
         lines.Count(line => line.TryGetProperty("Exception", out _)).Should().Be(2, "the ledger and reads each show one stack");
         var givenUp = lines.Single(line => line.GetProperty("LogLevel").GetString() == "Error");
         givenUp.GetProperty("Message").GetString().Should().Contain("given up after 1 s").And.Contain("Connection refused");

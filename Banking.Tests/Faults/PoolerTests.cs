@@ -88,6 +88,24 @@ public sealed class PoolerTests
     }
 
     [Fact(Explicit = true)]
+    public async Task An_instance_fits_into_a_pool_of_as_many_sessions_as_the_guide_says()
+    {
+        await using var server = await PostgresServer.StartNewAsync();
+        await using var pooler = await PgBouncer.StartAsync(server, "session"); // its default is 20
+        await using var service = new ServiceProcess(pooler.ConnectionString, "banking");
+        await service.StartAsync();
+        var account = await service.OpenAsync("1");
+
+        var replies = await Task.WhenAll(Enumerable.Range(0, 60).SelectMany(_ => new[]
+        {
+            service.GetAsync($"/api/transaction_history?account_id={account}"), service.AccountAsync(account), service.DepositAsync(account, "1"), service.GetAsync("/health/ready"),
+        }));
+
+        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.OK || reply.Status == HttpStatusCode.Created);
+        service.Warnings.Where(line => !line.Contains("Banking__AllowAnonymous")).Should().BeEmpty();
+    }
+
+    [Fact(Explicit = true)]
     public async Task A_pooler_whose_server_is_away_is_waited_for()
     {
         await using var server = await PostgresServer.StartNewAsync();

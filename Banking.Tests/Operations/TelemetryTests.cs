@@ -198,7 +198,9 @@ public sealed class TelemetryTests(TestDatabase database)
         lines.Select(line => line.GetProperty("Timestamp").GetString()).Should().OnlyContain(timestamp =>
             timestamp!.EndsWith('Z') && Math.Abs((DateTimeOffset.Parse(timestamp, CultureInfo.InvariantCulture) - DateTimeOffset.UtcNow).TotalMinutes) < 2);
         string.Join('\n', service.Lines).Should().NotContainAny(Theirs);
-        Report.Write(service.Lines.Single(line => line.Contains(Trace)));
+        var posted = service.Lines.Single(line => line.Contains(Trace));
+        posted.Length.Should().BeInRange(430, 500, "docs/operate.md says how much a day of them takes");
+        Report.Write($"{posted.Length} bytes: {posted}");
 
         static string Told(JsonElement call) => string.Join(' ', Members
             .Where(name => call.TryGetProperty(name, out _)).Select(name => call.GetProperty(name).ToString()));

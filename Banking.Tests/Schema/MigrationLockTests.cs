@@ -40,6 +40,29 @@ public sealed class MigrationLockTests(TestDatabase database)
     }
 
     [Fact]
+    public async Task SIGTERM_in_the_middle_of_a_script_leaves_nothing_of_it()
+    {
+        (await MigrateAsync(60)).ExitCode.Should().Be(0);
+        await using var book = new BookInspector(database.ConnectionString, schema);
+        await book.ExecuteAsync("DROP FUNCTION refuse_change() CASCADE; DELETE FROM schema_version WHERE scriptname = '0008_append_only.sql';");
+        await using (await book.HoldAsync("LOCK TABLE ledger_head IN ROW EXCLUSIVE MODE;")) // the last table of the script
+        {
+            await using var migrating = new ServiceProcess(database.ConnectionString, schema) { GetsBook = false, Arguments = ["migrate"] };
+            migrating.Start();
+            await Wait.UntilAsync(() => book.ScalarAsync<bool>("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'ledger_head'::regclass);"));
+
+            await migrating.TerminateAsync();
+
+            (await migrating.ExitCodeAsync(TimeSpan.FromSeconds(1))).Should().Be(1);
+            await migrating.SaidAsync("one that was running is rolled back");
+        }
+
+        await Wait.UntilAsync(() => book.ScalarAsync<bool>("SELECT NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'transaction_log'::regclass AND mode = 'ShareRowExclusiveLock');"));
+        (await book.ScalarAsync<string?>("SELECT to_regproc('refuse_change')::text;")).Should().BeNull();
+        (await MigrateAsync(60)).Output.Should().StartWith("Applied 0008_append_only.sql.");
+    }
+
+    [Fact]
     public async Task A_database_of_another_encoding_is_refused_with_what_to_do()
     {
         var name = $"latin_{Guid.NewGuid():N}";

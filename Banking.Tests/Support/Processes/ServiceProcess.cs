@@ -15,6 +15,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
 
     private readonly (string Name, string Value)[] settings;
     private Process? process;
+    private bool hasBook;
     private TaskCompletionSource up = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>In Production, unless the settings say otherwise.</summary>
@@ -41,7 +42,7 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     public string Schema { get; } = "banking";
 
     /// <summary>Whether it gets a new book before its first start. In Production it makes none itself.</summary>
-    public bool GetsBook { get; set; } = true;
+    public bool GetsBook { get; init; } = true;
 
     /// <summary>The command line after the program's name.</summary>
     public string[] Arguments { get; init; } = [];
@@ -107,9 +108,9 @@ internal sealed class ServiceProcess : BankingClient, IAsyncDisposable
     /// <summary>Makes the book, once.</summary>
     public async Task MakeBookAsync()
     {
-        if (GetsBook && Last("ASPNETCORE_ENVIRONMENT") == "Production" && (Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")) is { } owner)
+        if (GetsBook && !hasBook && Last("ASPNETCORE_ENVIRONMENT") == "Production" && (Last("ConnectionStrings__Migrations") ?? Last("ConnectionStrings__Banking")) is { } owner)
         {
-            GetsBook = false;
+            hasBook = true;
             await Migrations.ApplyAsync(owner, Last("Banking__Schema")!, mayCreate: true, Patience, _ => { });
         }
 
