@@ -16,7 +16,6 @@ public static class Telemetry
 
     private static readonly ActivitySource Spans = new(Name);
 
-    // The types of banking.postings.
     private static readonly Counter<long> Postings = Meter.CreateCounter<long>(
         "banking.postings", "{request}", "Requests that the ledger answered, by type and outcome (posted, replayed, refused by a rule, failed with a 5xx).");
 
