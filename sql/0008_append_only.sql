@@ -70,13 +70,16 @@ CREATE TRIGGER account_row_is_never_removed
 CREATE TRIGGER account_is_never_truncated
     BEFORE TRUNCATE ON account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('an account is never removed');
--- They name their columns, so that an update of a balance does not pay for them.
+-- They name their columns, so that an update of a balance does not pay for them. Logical replication names all columns in
+-- its updates, so the row triggers also compare them.
 CREATE TRIGGER account_statement_keeps_its_identity
     BEFORE UPDATE OF account_id, kind, currency, created_at ON account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
 CREATE TRIGGER account_row_keeps_its_identity
     BEFORE UPDATE OF account_id, kind, currency, created_at ON account
-    FOR EACH ROW EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
+    FOR EACH ROW WHEN ((OLD.account_id, OLD.kind, OLD.currency, OLD.created_at) IS DISTINCT FROM
+                       (NEW.account_id, NEW.kind, NEW.currency, NEW.created_at))
+    EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_statement_is_never_removed;
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_row_is_never_removed;
 ALTER TABLE account ENABLE ALWAYS TRIGGER account_is_never_truncated;
@@ -97,7 +100,11 @@ CREATE TRIGGER hold_statement_keeps_its_identity
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
 CREATE TRIGGER hold_row_keeps_its_identity
     BEFORE UPDATE OF hold_id, account_id, to_account_id, currency, amount, expires_at, reference, metadata, created_at ON hold
-    FOR EACH ROW EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
+    FOR EACH ROW WHEN ((OLD.hold_id, OLD.account_id, OLD.to_account_id, OLD.currency, OLD.amount, OLD.expires_at,
+                        OLD.reference, OLD.metadata, OLD.created_at) IS DISTINCT FROM
+                       (NEW.hold_id, NEW.account_id, NEW.to_account_id, NEW.currency, NEW.amount, NEW.expires_at,
+                        NEW.reference, NEW.metadata, NEW.created_at))
+    EXECUTE FUNCTION refuse_change('of a hold only its status and its captured amount change');
 ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_statement_is_never_removed;
 ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_row_is_never_removed;
 ALTER TABLE hold ENABLE ALWAYS TRIGGER hold_is_never_truncated;
@@ -118,7 +125,9 @@ CREATE TRIGGER currency_statement_keeps_its_identity
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
 CREATE TRIGGER currency_row_keeps_its_identity
     BEFORE UPDATE OF code, numeric_code, minor_unit ON currency
-    FOR EACH ROW EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
+    FOR EACH ROW WHEN ((OLD.code, OLD.numeric_code, OLD.minor_unit) IS DISTINCT FROM
+                       (NEW.code, NEW.numeric_code, NEW.minor_unit))
+    EXECUTE FUNCTION refuse_change('amounts already written depend on a currency''s code and digits');
 ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_statement_is_never_removed;
 ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_row_is_never_removed;
 ALTER TABLE currency ENABLE ALWAYS TRIGGER currency_is_never_truncated;

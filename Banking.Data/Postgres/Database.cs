@@ -17,6 +17,8 @@ public static class Database
     // prepared while the tables were empty, until somebody analyses them. So the plans that suit small tables are switched off.
     // A page of a long log must not start parallel workers either: they cost more than the page.
     // A frozen instance keeps its sockets open: only the server can end its transaction.
+    // Citus has no generic plan for our inserts from unnest, and wants to be asked before a function like ledger_block_hash reads the
+    // book that it is called in. To PostgreSQL without Citus, a name with a dot means nothing.
     private const string StatementsSql = """
         SET enable_seqscan = off;
         SET enable_bitmapscan = off;
@@ -26,6 +28,7 @@ public static class Database
         SET max_parallel_workers_per_gather = 0;
         SELECT set_config('search_path', @schema, false)
              , set_config('plan_cache_mode', CASE WHEN current_setting('citus.version', true) IS NULL THEN 'force_generic_plan' ELSE 'auto' END, false)
+             , set_config('citus.allow_nested_distributed_execution', 'on', false)
              , set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
              , set_config('statement_timeout', @statement, false);
         """;
@@ -203,6 +206,7 @@ public static class Database
     public static bool IsTransient(Exception exception) => exception switch
     {
         _ when IsStalePlan(exception) => true,
+        PostgresException { Routine: "ReportCopyError" } => true, // Citus: whatever went wrong on a worker, it says XX000
         PostgresException { SqlState: var state } =>
             state.StartsWith("08", StringComparison.Ordinal)      // the connection is gone
             || state.StartsWith("57P", StringComparison.Ordinal)  // the server stops, starts or gives up

@@ -8,10 +8,10 @@ using Dapper;
 namespace Banking.Tests;
 
 /// <summary>
-/// Clients that open accounts, pay, withdraw, reverse, hold money and send batches. They repeat each request with its key until its
-/// answer is final. Afterwards all answers are compared with the book.
+/// Clients of one or more instances that open and freeze accounts, pay, withdraw, reverse, hold money and send batches. They repeat each
+/// request with its key until its answer is final. Afterwards all answers are compared with the book.
 /// </summary>
-internal sealed class RetryingClients(ServiceProcess service) : IDisposable
+internal sealed class RetryingClients(params ServiceProcess[] instances) : IDisposable
 {
     private readonly ConcurrentQueue<(Request Request, Reply Reply)> answered = [];
     private readonly ConcurrentQueue<string> wrong = [];
@@ -44,7 +44,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
 
     private sealed record Event(string Type, long AccountId, long? HoldId);
 
-    private int Acknowledged => Volatile.Read(ref acknowledged);
+    public int Acknowledged => Volatile.Read(ref acknowledged);
 
     public string Report => string.Create(
         CultureInfo.InvariantCulture,
@@ -109,17 +109,19 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
         {
             "create_account" => left is [{ Type: "opened" } opened] && opened.AccountId == reply.Id("account_id")
                 && made is [var deposit] && deposit.TransactionId == reply.Id("transaction_id") && deposit.ToAccountId == opened.AccountId && request.Postings[0].Fits(deposit),
-            "place_hold" or "release_hold" => made.Count == 0 && left is [var change] && change == new Event(request.Event!, reply.Id("account_id"), reply.Id("hold_id")),
+            "place_hold" or "release_hold" or "freeze_account" or "unfreeze_account" => made.Count == 0 && left is [var change] && change == new Event(request.Event!, reply.Id("account_id"), HoldOf(reply)),
             // A capture that is final releases what it leaves.
             _ => (left.Count == 0 || (left is [{ Type: "hold_released" } release] && request.Event == release.Type && release.HoldId == request.Postings[0].HoldId))
                 && made.SequenceEqual(said) && said.TrueForAll(row => request.Postings[Math.Max(0, row.Part - 1)].Fits(row)),
         };
     }
 
+    private static long? HoldOf(Reply reply) => reply.Body.TryGetProperty("hold_id", out var id) ? id.GetInt64() : null;
+
     /// <summary>The postings that an answer names.</summary>
     private static List<Row> Said(Request request, Reply reply) => request.Call switch
     {
-        "create_account" or "place_hold" or "release_hold" => [],
+        "create_account" or "place_hold" or "release_hold" or "freeze_account" or "unfreeze_account" => [],
         "batch" when reply.Status == HttpStatusCode.Created =>
             [.. reply.Body.GetProperty("transactions").EnumerateArray().Select((row, i) => RowOf(row, i + 1))],
         "batch" =>
@@ -194,6 +196,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
     {
         while (true)
         {
+            var service = instances[Random.Shared.Next(instances.Length)];
             await service.UpAsync();
             Interlocked.Increment(ref sent);
             try
@@ -206,7 +209,7 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
                 }
 
                 // A hold may be due before it could be placed.
-                var isExpected = IsDone(reply) || reply.Code is "insufficient_funds" or "already_reversed" or "reversal_amount_exceeded" or "hold_not_pending"
+                var isExpected = IsDone(reply) || reply.Code is "insufficient_funds" or "account_frozen" or "account_not_frozen" or "already_reversed" or "reversal_amount_exceeded" or "hold_not_pending"
                     or "capture_amount_exceeded" || (request.Call == "place_hold" && reply.Code == "validation_failed");
                 if (!isExpected)
                 {
@@ -230,6 +233,8 @@ internal sealed class RetryingClients(ServiceProcess service) : IDisposable
         var (from, to) = (known[one], known[other >= one ? other + 1 : other]);
         return Random.Shared.Next(20) switch
         {
+            0 when Random.Shared.Next(8) == 0 => new("freeze_account", new { account_id = to, reason = "Lost card" }, Key(), [], "frozen"),
+            0 when Random.Shared.Next(2) == 0 => new("unfreeze_account", new { account_id = to, reason = "Found again" }, Key(), [], "unfrozen"),
             0 => Opening(amount),
             < 3 => new("deposit", new { account_id = to, amount }, Key(), [new("deposit", 840, to, amount)]),
             < 6 => new("withdraw", new { account_id = from, amount }, Key(), [new("withdrawal", from, 840, amount)]),

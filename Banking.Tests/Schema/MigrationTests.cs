@@ -336,6 +336,16 @@ public sealed class MigrationTests(TestDatabase database, MigrationTests.UsedBoo
             ALTER TABLE account ENABLE ALWAYS TRIGGER account_row_keeps_its_identity;
             """
         },
+        {
+            "protection_is_armed.sql", // ... or compares fewer columns
+            """
+            DROP TRIGGER account_row_keeps_its_identity ON account;
+            CREATE TRIGGER account_row_keeps_its_identity BEFORE UPDATE OF account_id, kind, currency, created_at ON account
+                FOR EACH ROW WHEN ((OLD.account_id, OLD.kind, OLD.created_at) IS DISTINCT FROM (NEW.account_id, NEW.kind, NEW.created_at))
+                EXECUTE FUNCTION refuse_change('an account keeps its id, kind, currency and time of opening');
+            ALTER TABLE account ENABLE ALWAYS TRIGGER account_row_keeps_its_identity;
+            """
+        },
         { "block_chain_is_intact.sql", "DELETE FROM ledger_block WHERE last_transaction_id = 2;" },
         { "block_chain_is_intact.sql", "DELETE FROM ledger_block WHERE last_transaction_id = (SELECT max(last_transaction_id) FROM ledger_block);" },
         { "block_chain_is_intact.sql", "DELETE FROM ledger_block;" },

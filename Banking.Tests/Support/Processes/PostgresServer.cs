@@ -99,18 +99,22 @@ internal sealed class PostgresServer : IAsyncDisposable
     public Task CrashAsync() => RunAsync("pg_ctl", "stop", "-D", Folder, "-m", "immediate", "-w");
 
     /// <summary>kill -9 of all its processes.</summary>
-    public async Task KillAsync()
+    public Task KillAsync() => KillAsync(Folder);
+
+    /// <summary>kill -9 of all processes of the server in the folder.</summary>
+    public static async Task KillAsync(string folder)
     {
-        await SignalAsync("-KILL");
+        var running = await File.ReadAllLinesAsync(Path.Combine(folder, "postmaster.pid"));
+        await SignalAsync(folder, "-KILL");
         // As long as the system keeps a record of the dead process, PostgreSQL believes that it runs.
-        File.Delete(Path.Combine(Folder, "postmaster.pid"));
-        File.Delete(Path.Combine(Folder, $".s.PGSQL.{Port}.lock"));
+        File.Delete(Path.Combine(folder, "postmaster.pid"));
+        File.Delete(Path.Combine(running[4], $".s.PGSQL.{running[3]}.lock"));
     }
 
     /// <summary>Stops all its processes where they are. Its connections stay open.</summary>
-    public Task FreezeAsync() => SignalAsync("-STOP");
+    public Task FreezeAsync() => SignalAsync(Folder, "-STOP");
 
-    public Task ThawAsync() => SignalAsync("-CONT");
+    public Task ThawAsync() => SignalAsync(Folder, "-CONT");
 
     public Task PromoteAsync() => RunAsync("pg_ctl", "promote", "-D", Folder, "-w");
 
@@ -148,15 +152,15 @@ internal sealed class PostgresServer : IAsyncDisposable
 
     private Task SetAsync(params string[] settings) => File.AppendAllLinesAsync(Path.Combine(Folder, "postgresql.conf"), settings);
 
-    private async Task SignalAsync(string signal)
+    private static async Task SignalAsync(string folder, string signal)
     {
-        var postmaster = (await File.ReadAllLinesAsync(Path.Combine(Folder, "postmaster.pid")))[0];
+        var postmaster = (await File.ReadAllLinesAsync(Path.Combine(folder, "postmaster.pid")))[0];
         var children = await File.ReadAllTextAsync($"/proc/{postmaster}/task/{postmaster}/children");
         await Run.ToEndAsync(new("kill", [signal, postmaster, .. children.Split(' ', StringSplitOptions.RemoveEmptyEntries)]));
     }
 
     // PostgreSQL refuses to run as root.
-    private static ProcessStartInfo As(ProcessStartInfo start)
+    internal static ProcessStartInfo As(ProcessStartInfo start)
     {
         start.UserName = Environment.IsPrivilegedProcess ? "postgres" : "";
         start.WorkingDirectory = "/";

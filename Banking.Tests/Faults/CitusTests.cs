@@ -1,0 +1,204 @@
+using System.Diagnostics;
+using System.Globalization;
+using Dapper;
+using FluentAssertions;
+using Npgsql;
+
+namespace Banking.Tests;
+
+/// <summary>Books on a distributed PostgreSQL, with the commands of docs/scale.md.</summary>
+public sealed class CitusTests
+{
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task Distributed_moved_and_bereft_of_its_worker_under_load_a_book_keeps_every_promise()
+    {
+        await using var citus = await CitusCluster.StartAsync();
+        await using var moved = await Book.StartAsync(citus, isBornDistributed: false);
+        await using var neighbour = await Book.StartAsync(citus, isBornDistributed: true);
+
+        await moved.DistributeAsync();
+        await moved.Clients.AcknowledgeAsync(500);
+        var owner = await moved.OwnerAsync();
+        var other = citus.Workers.First(worker => worker != owner);
+        if (await neighbour.OwnerAsync() == owner)
+        {
+            await neighbour.MoveAsync(other);
+        }
+
+        var killed = Stopwatch.GetTimestamp();
+        await owner.KillAsync();
+        await neighbour.Clients.AcknowledgeAsync(500); // it stops its own books only
+        await owner.StartAsync();
+        var restarted = Stopwatch.GetElapsedTime(killed);
+        await moved.Clients.AcknowledgeAsync(1);
+        var served = Stopwatch.GetElapsedTime(killed);
+
+        await moved.Clients.AcknowledgeAsync(500);
+        await moved.MoveAsync(other);
+        await moved.Clients.AcknowledgeAsync(500);
+        await moved.MoveAsync(owner);
+        await moved.Clients.AcknowledgeAsync(500);
+
+        await moved.StopAsync();
+        await neighbour.StopAsync();
+        Report.Write(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{citus.Used}: the worker was up again {restarted.TotalSeconds:F1} s after its kill, its book served after {served.TotalSeconds:F1} s. {moved.Report}. Neighbour: {neighbour.Report}"));
+        await moved.ShouldBeRightAsync();
+        await neighbour.ShouldBeRightAsync();
+    }
+
+    // Through the coordinator an insert is a COPY, whose errors arrive as XX000, whatever they were.
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task A_passing_fault_on_a_worker_is_tried_again_though_its_code_is_lost()
+    {
+        await using var citus = await CitusCluster.StartAsync();
+        await using var book = await Book.StartAsync(citus, isBornDistributed: true);
+        var owner = await book.OwnerAsync();
+        await book.StopAsync();
+        await using var sql = new BookInspector(owner.ConnectionString, book.Schema);
+        await using var session = await sql.SessionAsync();
+        await session.ExecuteAsync("SET citus.enable_ddl_propagation = off; SET citus.enable_manual_changes_to_shards = on;");
+        var shard = await session.ExecuteScalarAsync<string>("SELECT shard_name FROM citus_shards WHERE table_name = 'transaction_log'::regclass;");
+        await session.ExecuteAsync($"""
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE SQLSTATE ''40001''; END';
+            CREATE TRIGGER fail BEFORE INSERT ON {shard} EXECUTE FUNCTION fail();
+            """);
+
+        var service = book.Instances[0];
+        var account = await service.OpenAsync();
+        var deposit = service.DepositAsync(account, "1");
+        await service.SaidAsync("XX000");
+        await session.ExecuteAsync($"DROP TRIGGER fail ON {shard};");
+        (await deposit).ShouldBeCreated();
+        (await service.BalanceAsync(account)).Should().Be("1.00");
+    }
+
+    /// <summary>A book with two instances of the service, and clients of both.</summary>
+    private sealed class Book : IAsyncDisposable
+    {
+        private const string Unsafe = "-c citus.enable_unsafe_triggers=on";
+
+        // The service locks the head first and the distribution its tables in another order.
+        private const string DistributeSql = """
+            BEGIN;
+            LOCK TABLE ledger_head;
+            SELECT citus_schema_distribute(current_schema()::regnamespace);
+            COMMIT;
+            """;
+
+        private const string MoveSql = "SELECT citus_schema_move(current_schema()::regnamespace, @Host, @Port);";
+
+        private const string OwnerSql = """
+            SELECT nodename, nodeport
+              FROM citus_shards
+             WHERE table_name = 'ledger_head'::regclass;
+            """;
+
+        private readonly CitusCluster citus;
+        private readonly NpgsqlConnectionStringBuilder owner;
+        private readonly BookInspector sql;
+        private readonly CancellationTokenSource enough = new();
+        private readonly List<string> operations = [];
+        private Task running = Task.CompletedTask;
+
+        private Book(CitusCluster citus, bool isBornDistributed)
+        {
+            this.citus = citus;
+            owner = new(citus.Coordinator) { Options = Unsafe + (isBornDistributed ? " -c citus.enable_schema_based_sharding=on" : ""), Pooling = false };
+            sql = new(owner.ConnectionString, Schema);
+            // Before it is distributed, only the coordinator knows the book.
+            var second = isBornDistributed ? citus.Workers[0].ConnectionString : citus.Coordinator;
+            Instances =
+            [
+                new(citus.Coordinator, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString)),
+                new(second, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString)),
+            ];
+            owner.SearchPath = Schema;
+            Clients = new(Instances);
+        }
+
+        public string Schema { get; } = $"book_{Guid.NewGuid():N}";
+
+        /// <summary>The first is at the coordinator. So is the second, or it is at a worker if the book is born distributed.</summary>
+        public ServiceProcess[] Instances { get; }
+
+        public RetryingClients Clients { get; }
+
+        public string Report => string.Join("; ", [.. operations, Clients.Report]);
+
+        public static async Task<Book> StartAsync(CitusCluster citus, bool isBornDistributed)
+        {
+            var book = new Book(citus, isBornDistributed);
+            try
+            {
+                foreach (var instance in book.Instances)
+                {
+                    await instance.StartAsync();
+                }
+
+                await book.Clients.OpenAsync(10);
+                book.running = book.Clients.RunAsync(16, book.enough.Token);
+                await book.Clients.AcknowledgeAsync(300);
+                return book;
+            }
+            catch
+            {
+                await book.DisposeAsync();
+                throw;
+            }
+        }
+
+        /// <summary>The worker that the book is on.</summary>
+        public async Task<CitusCluster.Worker> OwnerAsync()
+        {
+            var (host, port) = (await sql.RowsAsync<(string, int)>(OwnerSql)).Single();
+            return citus.Workers.Single(worker => (worker.Host, worker.Port) == (host, port));
+        }
+
+        public Task DistributeAsync() => TimeAsync("distributed", DistributeSql);
+
+        public Task MoveAsync(CitusCluster.Worker worker) => TimeAsync("moved", MoveSql, new { worker.Host, worker.Port });
+
+        public async Task StopAsync()
+        {
+            await enough.CancelAsync();
+            await running;
+        }
+
+        public async Task ShouldBeRightAsync()
+        {
+            (await Clients.ContradictionsAsync(sql)).Should().BeEmpty();
+            (await sql.FailedChecksAsync()).Should().BeEmpty();
+            foreach (var node in citus.Workers.Select(worker => worker.ConnectionString).Append(citus.Coordinator))
+            {
+                var verified = await ServiceProcess.RunAsync(["verify"], ("ConnectionStrings__Banking", node), ("Banking__Schema", Schema));
+                verified.ExitCode.Should().Be(0, "{0}", verified.Output);
+            }
+
+            Instances.SelectMany(instance => instance.Errors).Should().BeEmpty();
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await enough.CancelAsync();
+            foreach (var instance in Instances)
+            {
+                await instance.DisposeAsync();
+            }
+
+            await sql.DisposeAsync();
+            Clients.Dispose();
+            enough.Dispose();
+        }
+
+        private async Task TimeAsync(string operation, string statement, object? parameters = null)
+        {
+            await using var session = new NpgsqlConnection(owner.ConnectionString); // a new one, like an operator's
+            await session.OpenAsync();
+            var began = Stopwatch.GetTimestamp();
+            await session.ExecuteAsync(statement, parameters, commandTimeout: 0);
+            operations.Add(string.Create(CultureInfo.InvariantCulture, $"{operation} in {Stopwatch.GetElapsedTime(began).TotalSeconds:F1} s"));
+        }
+    }
+}
