@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using Banking.Tests;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
@@ -12,6 +14,7 @@ internal static class Bench
 {
     private const string Usage = """
         open-loop <url> <requests a second> <seconds> <accounts>   transfers at a steady rate; prints: result <answers a second> <median ms> <p99 ms> <failed>
+        network <port> <PostgreSQL's port> <milliseconds>          a network to PostgreSQL with that much more round trip, until it is stopped
         empty-endpoint <url>                                       one endpoint with a constant answer, until it is stopped
         hot-paths                                                  BenchmarkDotNet: time and allocations of what every posting runs through
         """;
@@ -22,6 +25,13 @@ internal static class Bench
         {
             case ["open-loop", var url, var rate, var seconds, var accounts]:
                 OpenLoop.Run(new Uri(url), Number(rate), Number(seconds), Number(accounts));
+                return 0;
+            case ["network", var port, var server, var milliseconds]:
+                using (new NetworkProxy(new(IPAddress.Loopback, Number(server)), TimeSpan.FromMilliseconds(Number(milliseconds)), Number(port)))
+                {
+                    await Task.Delay(Timeout.Infinite);
+                }
+
                 return 0;
             case ["empty-endpoint", var url]:
                 EmptyEndpoint.Run(url);
