@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using FluentAssertions;
 using Npgsql;
 
@@ -115,7 +116,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         var refused = await RefusalOfAsync(statement);
 
         refused.SqlState.Should().Be(PostgresErrorCodes.RestrictViolation);
-        refused.MessageText.Should().Contain($" of {table} refused: ");
+        MessageOf(refused).Should().Contain($" of {table} refused: ");
         (await WrittenAsync()).Should().Be(before);
     }
 
@@ -128,7 +129,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
         var refused = await RefusalOfAsync("SET session_replication_role = replica;" + statement);
 
         refused.SqlState.Should().Be(PostgresErrorCodes.RestrictViolation);
-        refused.MessageText.Should().Contain($" of {table} refused: ");
+        MessageOf(refused).Should().Contain($" of {table} refused: ");
         (await WrittenAsync()).Should().Be(before);
     }
 
@@ -145,7 +146,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
             """);
 
         refused.SqlState.Should().Be(PostgresErrorCodes.RestrictViolation);
-        refused.MessageText.Should().Be("DELETE of transaction_log refused: the transaction log is append-only");
+        MessageOf(refused).Should().Be("DELETE of transaction_log refused: the transaction log is append-only");
         (await WrittenAsync()).Should().Be(before);
     }
 
@@ -178,7 +179,7 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
             """);
 
         refused.SqlState.Should().Be(PostgresErrorCodes.RestrictViolation);
-        refused.MessageText.Should().Be($"{operation} of {table} refused: {reason}");
+        MessageOf(refused).Should().Be($"{operation} of {table} refused: {reason}");
         (await WrittenAsync()).Should().Be(before);
     }
 
@@ -387,9 +388,12 @@ public sealed class AppendOnlyTests(GuardedBook book) : IClassFixture<GuardedBoo
 
         var refused = await RefusalOfAsync(statement);
 
-        refused.ConstraintName.Should().Be(constraint);
+        MessageOf(refused).Should().Contain($"\"{constraint}\"");
         (await WrittenAsync()).Should().Be(before);
     }
+
+    // On a distributed PostgreSQL a table and a constraint have the number of their shard at the end.
+    private static string MessageOf(PostgresException refused) => Regex.Replace(refused.MessageText, "_[0-9]{6,}\\b", "");
 
     private async Task<PostgresException> RefusalOfAsync(string statement) =>
         (await bank.Book.Invoking(own => own.ExecuteAsync(statement, new { account = book.Account })).Should().ThrowAsync<PostgresException>()).Which;
