@@ -18,11 +18,11 @@ public sealed class CitusTests
 
         await moved.DistributeAsync();
         await moved.Clients.AcknowledgeAsync(500);
-        var owner = await moved.OwnerAsync();
-        var other = citus.Workers.First(worker => worker != owner);
-        if (await neighbour.OwnerAsync() == owner)
+        var other = await neighbour.OwnerAsync();
+        var owner = citus.Workers.First(worker => worker != other);
+        if (await moved.OwnerAsync() == other)
         {
-            await neighbour.MoveAsync(other);
+            await moved.MoveAsync(owner);
         }
 
         var killed = Stopwatch.GetTimestamp();
@@ -107,23 +107,15 @@ public sealed class CitusTests
             this.citus = citus;
             owner = new(citus.Coordinator) { Options = Unsafe + (isBornDistributed ? " -c citus.enable_schema_based_sharding=on" : ""), Pooling = false };
             sql = new(owner.ConnectionString, Schema);
-            // Before it is distributed, only the coordinator knows the book.
-            var second = isBornDistributed ? citus.Workers[0].ConnectionString : citus.Coordinator;
-            Instances =
-            [
-                new(citus.Coordinator, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString)),
-                new(second, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString)),
-            ];
-            owner.SearchPath = Schema;
-            Clients = new(Instances);
+            Instances = [new(citus.Coordinator, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString))];
         }
 
         public string Schema { get; } = $"book_{Guid.NewGuid():N}";
 
-        /// <summary>The first is at the coordinator. So is the second, or it is at a worker if the book is born distributed.</summary>
-        public ServiceProcess[] Instances { get; }
+        /// <summary>The first is at the coordinator. The second is at the book's worker if the book is born distributed.</summary>
+        public ServiceProcess[] Instances { get; private set; }
 
-        public RetryingClients Clients { get; }
+        public RetryingClients Clients { get; private set; } = new();
 
         public string Report => string.Join("; ", [.. operations, Clients.Report]);
 
@@ -132,11 +124,11 @@ public sealed class CitusTests
             var book = new Book(citus, isBornDistributed);
             try
             {
-                foreach (var instance in book.Instances)
-                {
-                    await instance.StartAsync();
-                }
-
+                await book.Instances[0].StartAsync();
+                var second = isBornDistributed ? (await book.OwnerAsync()).ConnectionString : citus.Coordinator;
+                book.Instances = [book.Instances[0], new(second, book.Schema) { GetsBook = false }];
+                await book.Instances[1].StartAsync();
+                book.Clients = new(book.Instances);
                 await book.Clients.OpenAsync(10);
                 book.running = book.Clients.RunAsync(16, book.enough.Token);
                 await book.Clients.AcknowledgeAsync(300);
@@ -194,7 +186,7 @@ public sealed class CitusTests
 
         private async Task TimeAsync(string operation, string statement, object? parameters = null)
         {
-            await using var session = new NpgsqlConnection(owner.ConnectionString); // a new one, like an operator's
+            await using var session = new NpgsqlConnection($"{owner};Search Path={Schema}"); // a new one, like an operator's
             await session.OpenAsync();
             var began = Stopwatch.GetTimestamp();
             await session.ExecuteAsync(statement, parameters, commandTimeout: 0);
