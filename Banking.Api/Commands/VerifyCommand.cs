@@ -55,7 +55,9 @@ internal static partial class VerifyCommand
                 runs = runs.Append(("kept_head_is_on_the_chain", () => verification.AgainstAsync(kept.BlockId, kept.Hash)));
             }
 
-            using var metrics = Observability.HasCollector(app.Configuration) ? VerificationMetrics() : null;
+            // As a label too: Prometheus keeps no attributes of the resource unless it is told to.
+            var book = KeyValuePair.Create(Observability.Book, (object?)Settings.BookOf(app.Configuration));
+            using var metrics = Observability.HasCollector(app.Configuration) ? VerificationMetrics($"{book.Value}") : null;
             // Each in its own session, some at once: on a large book a check reads for a minute.
             using var places = new SemaphoreSlim(Verification.AtOnce);
             var passed = true;
@@ -63,11 +65,11 @@ internal static partial class VerifyCommand
             {
                 var result = await WithProgressAsync(check, running).WaitAsync(stop);
                 Print(result, json);
-                Findings.Record(result.Rows, new KeyValuePair<string, object?>("check", check));
+                Findings.Record(result.Rows, new KeyValuePair<string, object?>("check", check), book);
                 passed &= result.Passed;
             }
 
-            LastRun.Record(DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+            LastRun.Record(DateTimeOffset.UtcNow.ToUnixTimeSeconds(), book);
             return passed ? 0 : 1;
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -89,8 +91,8 @@ internal static partial class VerifyCommand
         "banking.verify.time", "s", "When verify last ran all checks, in seconds since 1970.");
 
     /// <summary>Sends the results to the environment's collector when it is disposed.</summary>
-    private static MeterProvider VerificationMetrics() =>
-        Sdk.CreateMeterProviderBuilder().ConfigureResource(Observability.Describe).AddMeter(Telemetry.Name).AddOtlpExporter().Build();
+    private static MeterProvider VerificationMetrics(string book) =>
+        Sdk.CreateMeterProviderBuilder().ConfigureResource(resource => Observability.Describe(resource, book)).AddMeter(Telemetry.Name).AddOtlpExporter().Build();
 
     private static async Task<CheckResult> RunAsync(Func<Task<CheckResult>> run, SemaphoreSlim places)
     {

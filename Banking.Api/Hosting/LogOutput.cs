@@ -5,7 +5,7 @@ namespace Banking.Api;
 
 /// <summary>
 /// Standard output through a buffer that one thread writes out. Lines gather, so writing them is cheap, and a reader that stalls holds
-/// up no request. At the end of the process it writes what is left.
+/// up no request. At the end of the process it writes what is left. Each line gets the name of the book.
 /// </summary>
 internal sealed class LogOutput : TextWriter
 {
@@ -20,6 +20,8 @@ internal sealed class LogOutput : TextWriter
     private int used;
     private bool isWriting;
     private long dropped;
+    private byte[] member = []; // of a line of JSON
+    private byte[] word = []; // of a line of text
 
     private LogOutput()
     {
@@ -36,20 +38,29 @@ internal sealed class LogOutput : TextWriter
     /// <summary>Gets the number of lines that were dropped, once the reader takes lines again.</summary>
     public Action<long>? OnDropped { get; set; }
 
-    public override Encoding Encoding => Encoding.UTF8;
-
-    /// <summary>Writes lines. If there is no room for them, drops and counts them.</summary>
-    public void WriteOrDrop(ReadOnlySpan<byte> lines)
+    /// <summary>From now on each line says that it is of this book.</summary>
+    public void NameBook(string book)
     {
         lock (gate)
         {
-            if (lines.Length <= filling.Length - used)
+            (member, word) = (Encoding.GetBytes($"\"Book\":\"{book}\","), Encoding.GetBytes($"{book} "));
+        }
+    }
+
+    public override Encoding Encoding => Encoding.UTF8;
+
+    /// <summary>Writes a line. If there is no room for it, drops and counts it.</summary>
+    public void WriteOrDrop(ReadOnlySpan<byte> line)
+    {
+        lock (gate)
+        {
+            if (line.Length + member.Length <= filling.Length - used)
             {
-                Add(lines);
+                Add(line);
             }
             else
             {
-                dropped += lines.Count((byte)'\n');
+                dropped++;
             }
         }
     }
@@ -60,14 +71,15 @@ internal sealed class LogOutput : TextWriter
         var line = Encoding.GetBytes(value ?? "");
         lock (gate)
         {
-            while (used > 0 && line.Length > filling.Length - used)
+            var length = line.Length + member.Length;
+            while (used > 0 && length > filling.Length - used)
             {
                 Monitor.Wait(gate);
             }
 
-            if (line.Length > filling.Length)
+            if (length > filling.Length)
             {
-                filling = new byte[line.Length];
+                filling = new byte[length];
             }
 
             Add(line);
@@ -89,11 +101,25 @@ internal sealed class LogOutput : TextWriter
 
     private void Add(ReadOnlySpan<byte> line)
     {
-        line.CopyTo(filling.AsSpan(used));
-        used += line.Length;
-        if (used == line.Length)
+        var wasEmpty = used == 0;
+        var (at, book) = line switch
+        {
+            [(byte)'{', ..] => (1, member),
+            [(byte)'<', ..] => (3, word), // systemd reads the level from the first three characters
+            _ => (0, word),
+        };
+        Copy(line[..at]);
+        Copy(book);
+        Copy(line[at..]);
+        if (wasEmpty)
         {
             Monitor.PulseAll(gate);
+        }
+
+        void Copy(ReadOnlySpan<byte> part)
+        {
+            part.CopyTo(filling.AsSpan(used));
+            used += part.Length;
         }
     }
 

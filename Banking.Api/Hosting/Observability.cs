@@ -19,23 +19,28 @@ internal static class Observability
     // A draft of the W3C's Trace Context, in the form of traceparent. Request-Id has no standard form.
     public const string TraceResponse = "traceresponse";
 
+    /// <summary>The label of every metric, and the attribute of every trace, that names the book.</summary>
+    public const string Book = "book";
+
     private static readonly Counter<long> Refusals = Telemetry.Meter.CreateCounter<long>(
         "banking.refusals", "{request}", "Requests answered with a problem document, by code.");
 
     public static void AddObservability(this WebApplicationBuilder builder)
     {
+        var book = Settings.BookOf(builder.Configuration);
+        LogOutput.Instance.NameBook(book);
         Console.SetOut(LogOutput.Instance);
         // The slim host ignores this setting and uses the simple form.
         builder.Services.Configure<ConsoleLoggerOptions>(console => console.FormatterName = builder.Configuration["Logging:Console:FormatterName"]);
         builder.Services.Configure<JsonConsoleFormatterOptions>(json =>
             json.JsonWriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }); // keeps < > & readable: a log is not HTML
         var telemetry = builder.Services.AddOpenTelemetry()
-            .ConfigureResource(Describe)
+            .ConfigureResource(resource => Describe(resource, book))
             .WithMetrics(metrics => metrics
                 .AddMeter(Telemetry.Name, "Npgsql", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
                 // Without the labels that show the database's address: /metrics is open.
                 .AddView("db.client.operation.duration", new MetricStreamConfiguration { TagKeys = ["db.client.connection.pool.name", "error.type"] })
-                .AddPrometheusExporter());
+                .AddPrometheusExporter(exporter => exporter.ResourceConstantLabels = attribute => attribute == Book));
         if (HasCollector(builder.Configuration))
         {
             telemetry
@@ -49,10 +54,11 @@ internal static class Observability
     /// <summary>Whether the environment names a collector. OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and the like can then name another one for a single signal.</summary>
     public static bool HasCollector(IConfiguration configuration) => !string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]);
 
-    /// <summary>The service's name, where <c>OTEL_SERVICE_NAME</c> gives no other.</summary>
-    public static void Describe(ResourceBuilder resource) => resource
+    /// <summary>The service's name, where <c>OTEL_SERVICE_NAME</c> gives no other, and the book.</summary>
+    public static void Describe(ResourceBuilder resource, string book) => resource
         .AddService("core-banking", serviceVersion: Commands.Version)
-        .AddEnvironmentVariableDetector();
+        .AddEnvironmentVariableDetector()
+        .AddAttributes([new(Book, book)]);
 
     public static void MapMetrics(this WebApplication app)
     {

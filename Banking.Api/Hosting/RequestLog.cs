@@ -106,7 +106,7 @@ internal sealed partial class RequestLog
             ? json : null;
     }
 
-    /// <summary>Writes what the JSON formatter would have written, byte for byte.</summary>
+    /// <summary>Writes what the JSON formatter would have written, byte for byte. The output adds the book to both.</summary>
     private static void Write(JsonConsoleFormatterOptions form, string method, string call, int status, double milliseconds, RequestLine line)
     {
         var (id, format, outcome) = line switch

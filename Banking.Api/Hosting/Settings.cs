@@ -37,6 +37,13 @@ internal static class Settings
         }
     }
 
+    /// <summary>The book's name for log and metrics: "?" if the setting is invalid, which stops the start a moment later.</summary>
+    public static string BookOf(IConfiguration configuration)
+    {
+        var schema = configuration["Banking:Schema"] ?? new LedgerOptions().Schema;
+        return BrokenRule(typeof(LedgerOptions).GetProperty(nameof(LedgerOptions.Schema))!, schema) is null ? schema : "?";
+    }
+
     /// <summary>Checks the settings against the book.</summary>
     /// <exception cref="InvalidOperationException">The book does not have the default currency.</exception>
     public static async Task CheckAsync(ServiceOptions options, Currencies currencies)

@@ -38,6 +38,9 @@ internal sealed class Collector : IDisposable
 
     public ConcurrentQueue<Point> Points { get; } = [];
 
+    /// <summary>The attributes of the program itself, as each message names them.</summary>
+    public ConcurrentQueue<string> Resources { get; } = [];
+
     /// <summary>Waits until it has received a matching item.</summary>
     public static async Task<T> GetsAsync<T>(ConcurrentQueue<T> received, Func<T, bool> wanted)
     {
@@ -56,7 +59,9 @@ internal sealed class Collector : IDisposable
                 var context = await listener.GetContextAsync();
                 using var body = new MemoryStream();
                 await context.Request.InputStream.CopyToAsync(body);
-                var received = new Message(body.ToArray()).All(1, 2, 2);
+                var message = new Message(body.ToArray());
+                Resources.Enqueue(Attributes(message.All(1, 1, 1)));
+                var received = message.All(1, 2, 2);
                 if (context.Request.Url!.AbsolutePath == "/v1/traces")
                 {
                     foreach (var span in received)
