@@ -1,11 +1,13 @@
+using System.Text.RegularExpressions;
 using FluentAssertions;
 using k8s;
 using k8s.Models;
+using Npgsql;
 
 namespace Banking.Tests;
 
-/// <summary>What deploy/ has for Kubernetes and for systemd is valid, and its objects find each other.</summary>
-public sealed class DeployTests
+/// <summary>What deploy/ has for Kubernetes, systemd and Compose is valid, and its objects find each other.</summary>
+public sealed class DeployTests(TestDatabase database)
 {
     // Strict: a member that its type does not have is refused.
     private readonly List<object> objects = KubernetesYaml.LoadAllFromString(Repository.Read("deploy/kubernetes.yaml"), typeMap: null, strict: true);
@@ -86,6 +88,81 @@ public sealed class DeployTests
         folder.Delete(recursive: true);
         (valid.ExitCode, valid.Output + valid.Errors).Should().Be((0, ""), "it names what it ignores, and exits with 0");
         exposed.ExitCode.Should().Be(0, "an exposure of at most 2 of 10: {0}", exposed.Output);
+    }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task A_second_book_in_kubernetes_has_all_objects_in_a_namespace_of_its_own_and_every_use_of_the_database_names_it()
+    {
+        var kubectl = Run.Find("kubectl");
+        Assert.SkipWhen(kubectl is null, "The second book is built with kubectl, and this machine has none.");
+
+        var built = await Run.ToEndAsync(new(kubectl, ["kustomize", "--load-restrictor", "LoadRestrictionsNone", Path.Combine(Repository.Folder, "deploy", "savings")]));
+
+        built.ExitCode.Should().Be(0, built.Errors);
+        var second = KubernetesYaml.LoadAllFromString(built.Output, typeMap: null, strict: true);
+        second.Select(one => one.GetType()).Should().BeEquivalentTo(objects.Select(one => one.GetType()));
+        second.Cast<IKubernetesObject<V1ObjectMeta>>().Should().OnlyContain(one => one.Metadata.NamespaceProperty == "savings");
+        var callers = second.OfType<V1CronJob>().Select(job => job.Spec.JobTemplate.Spec.Template.Spec).Append(second.OfType<V1Deployment>().Single().Spec.Template.Spec)
+            .SelectMany(pod => pod.Containers.Concat(pod.InitContainers ?? [])).Where(container => container.Env.Any(one => one.Name == "ConnectionStrings__Banking")).ToList();
+        callers.Should().HaveCount(3).And.OnlyContain(container => container.Env.Any(one => one.Name == "Banking__Schema" && one.Value == "savings"));
+        second.OfType<V1Ingress>().Single().Spec.Rules.Single().Host.Should().NotBe(One<V1Ingress>().Spec.Rules.Single().Host)
+            .And.Be(second.OfType<V1Ingress>().Single().Spec.Tls.Single().Hosts.Single());
+    }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task Two_books_in_compose_are_made_and_served_each_by_a_role_of_its_own()
+    {
+        var compose = Run.Find("docker-compose");
+        Assert.SkipWhen(compose is null, "The files of Compose are merged with docker-compose, and this machine has none.");
+        var merged = await Run.ToEndAsync(new(compose, ["-f", "compose.yaml", "-f", "deploy/two-books.compose.yaml", "config"]) { WorkingDirectory = Repository.Folder });
+        merged.ExitCode.Should().Be(0, merged.Errors);
+        var suffix = $"{Guid.NewGuid():N}";
+        var services = (IDictionary<object, object>)KubernetesYaml.Deserialize<Dictionary<string, object>>(merged.Output)["services"];
+        string[] same = ["cap_drop", "image", "build", "logging", "mem_limit", "pids_limit", "read_only", "restart", "security_opt", "stop_grace_period"];
+        same.Select(member => Of("savings")[member]).Should().BeEquivalentTo(same.Select(member => Of("banking")[member]));
+        await using var owner = new BookInspector(database.ConnectionString, Name("banking"));
+
+        // In the order in which they wait for each other.
+        foreach (var migrate in new[] { "migrate", "migrate-savings" })
+        {
+            (await ServiceProcess.RunAsync([.. Name($"{Of(migrate)["command"]}").Split(' ')], [.. EnvironmentOf(migrate).Select(one => (one.Key, one.Value))])).ExitCode.Should().Be(0);
+        }
+
+        foreach (var command in ((IEnumerable<object>)Of("passwords")["command"]).Skip(1))
+        {
+            await owner.ExecuteAsync(Name($"{command}").Replace("--command=", ""));
+        }
+
+        foreach (var book in new[] { "banking", "savings" })
+        {
+            var environment = EnvironmentOf(book);
+            new NpgsqlConnectionStringBuilder(environment["ConnectionStrings__Banking"]).Username.Should().Be(Name($"{book}_service"));
+            await using (var service = new ServiceProcess(environment["ConnectionStrings__Banking"], environment["Banking__Schema"]) { GetsBook = false })
+            {
+                await service.StartAsync();
+                (await service.OpenAsync("1")).Should().BePositive();
+            }
+
+            await owner.ExecuteAsync($"DROP OWNED BY {Name($"{book}_service")}; DROP ROLE {Name($"{book}_service")};");
+        }
+
+        IDictionary<object, object> Of(string service) => (IDictionary<object, object>)services[service];
+
+        // The roles and the books of this test alone.
+        string Name(string text) => Regex.Replace(text, "(banking|savings)(_service)?", $"$0_{suffix}");
+
+        Dictionary<string, string> EnvironmentOf(string service)
+        {
+            var set = ((IDictionary<object, object>)Of(service)["environment"]).ToDictionary(one => $"{one.Key}", one => $"{one.Value}");
+            var (own, here) = (new NpgsqlConnectionStringBuilder(set["ConnectionStrings__Banking"]), new NpgsqlConnectionStringBuilder(database.ConnectionString));
+            (own.Host, own.Database, set["Banking__Schema"]) = own.Host == "database" && own.Database == "banking"
+                ? (here.Host, here.Database, Name(set.GetValueOrDefault("Banking__Schema", "banking")))
+                : throw new InvalidOperationException("Another database.");
+            own.Port = here.Port;
+            (own.Username, own.Password) = own.Username == "banking" ? (here.Username, here.Password) : (Name(own.Username!), Name(own.Password!));
+            set["ConnectionStrings__Banking"] = own.ConnectionString;
+            return set;
+        }
     }
 
     private T One<T>() => objects.OfType<T>().Single();
