@@ -16,12 +16,13 @@ internal static partial class Hosting
         services.AddSingleton<GracefulShutdown>();
         services.AddHostedService(provider => provider.GetRequiredService<GracefulShutdown>());
         services.AddSingleton<BookDatabase>();
+        services.AddSingleton<CommittedHead>();
         services.AddSingleton(provider => Database.Connect(
-            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>(), provider.GetRequiredService<CommittedHead>()));
         services.AddKeyedSingleton(nameof(Ledger), (provider, _) => Database.ConnectForWrites(
-            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>(), provider.GetRequiredService<CommittedHead>()));
         services.AddSingleton(provider => new ReadDatabase(
-            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>()));
+            provider.GetRequiredService<BookDatabase>().ConnectionString, provider.GetRequiredService<LedgerOptions>(), provider.GetRequiredService<CommittedHead>()));
         services.AddSingleton(provider => new ReplicaReads(
             provider.GetRequiredService<ReadDatabase>(),
             provider.GetRequiredService<BookDatabase>().ReplicaConnectionString is { } replica ? ActivatorUtilities.CreateInstance<Standby>(provider, replica) : null));

@@ -22,10 +22,10 @@ public sealed class Ledger : IDisposable
     private int waiting;
     private long oldest; // when the first request arrived that has waited since the last commit
 
-    public Ledger(NpgsqlDataSource dataSource, Currencies currencies, LedgerOptions options, ILogger<Ledger> logger)
+    public Ledger(NpgsqlDataSource dataSource, Currencies currencies, CommittedHead head, LedgerOptions options, ILogger<Ledger> logger)
     {
         this.options = options;
-        commit = new(new(dataSource, currencies), options, logger);
+        commit = new(new(dataSource, currencies, head), options, logger);
         commit.Committed += () => Volatile.Write(ref oldest, 0);
         meter.CreateObservableGauge("banking.queue.depth", () => Waiting, "{request}", "Requests that wait for their answer.");
         meter.CreateObservableGauge(

@@ -6,7 +6,7 @@ using static Banking.Data.WriteBatch;
 namespace Banking.Data;
 
 /// <summary>One write transaction, in three round trips: lock and look up, write (<see cref="LedgerWriter"/>), commit.</summary>
-internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies currencies)
+internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies currencies, CommittedHead committed)
 {
     private readonly record struct AccountRow(
         long AccountId, bool IsCustomer, string Currency, string Status, decimal Balance, decimal Held, decimal OverdraftLimit);
@@ -140,13 +140,13 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         // The commit is waited for even with nothing to write: a replayed answer's own row may still wait for the disk or the standby,
         // and the lock of the head stands behind it in the write-ahead log.
-        if (!book.WritesNothing)
-        {
-            await LedgerWriter.WriteAsync(connection, transaction, book);
-        }
+        var last = book.WritesNothing
+            ? new CommittedHead.Block(book.Head.LastBlockId, book.Head.LastHash)
+            : await LedgerWriter.WriteAsync(connection, transaction, book);
 
         var written = Stopwatch.GetTimestamp();
         await CommitAsync(connection, transaction);
+        committed.Observe(last);
         Telemetry.CommitDuration.Record(Stopwatch.GetElapsedTime(written).TotalSeconds);
         Telemetry.BatchDuration.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
         return book;

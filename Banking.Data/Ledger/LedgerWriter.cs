@@ -144,11 +144,12 @@ internal static class LedgerWriter
              , last_hash = block.hash
           FROM ledger_block AS block
          WHERE only_row
-           AND block.block_id = $1;
+           AND block.block_id = $1
+        RETURNING last_hash;
         """;
 
-    /// <summary>Writes everything in one round trip. The block comes last, as its hash covers the rows before it.</summary>
-    public static async Task WriteAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedBook book)
+    /// <summary>Writes everything in one round trip. The block comes last, as its hash covers the rows before it. Returns the block.</summary>
+    public static async Task<CommittedHead.Block> WriteAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedBook book)
     {
         var (head, opened, placed, posted, events) = (book.Head, book.Opened, book.Placed, book.Transactions, book.Events);
         var (moved, changed, holds) = (book.Moved.ToList(), book.Changed.ToList(), book.ChangedHolds.ToList());
@@ -263,11 +264,16 @@ internal static class LedgerWriter
             BlockSql, Value(head.Now), Value(blockId), Value(head.LastTransactionId), Value(book.LastTransactionId),
             Value(head.LastAccountEventId), Value(book.LastAccountEventId), Value(head.LastHash));
         batch.Add(HeadSql, Value(blockId), Value(book.LastAccountId));
-        var rows = await batch.ExecuteNonQueryAsync();
+        await using var written = await batch.ExecuteReaderAsync();
+        var hash = await written.ReadAsync() ? written.GetFieldValue<byte[]>(0) : [];
+        await written.CloseAsync();
+        var rows = written.RecordsAffected;
         var expected = opened.Count + placed.Count + posted.Count + events.Count + moved.Count + changed.Count + holds.Count + 2; // the block and the head
         if (rows != expected)
         {
             throw new InvalidOperationException($"A batch wrote {rows} rows where it decided on {expected}; it is rolled back.");
         }
+
+        return new(blockId, hash);
     }
 }

@@ -6,7 +6,7 @@ namespace Banking.Data;
 /// <summary>
 /// Reads on connections of their own, as many at once as there are connections. These are abandoned if the server or the network hangs.
 /// </summary>
-internal sealed class AbandonableReads(string connectionString, LedgerOptions options, int connections, string name, bool ofStandby) : IAsyncDisposable
+internal sealed class AbandonableReads(string connectionString, LedgerOptions options, int connections, string name, CommittedHead? head) : IAsyncDisposable
 {
     // Opening a connection may take ReadSeconds, and the statement again: only a server that hangs takes longer than both.
     private readonly TimeSpan longest = TimeSpan.FromSeconds((2 * options.ReadSeconds) + 1);
@@ -14,7 +14,7 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
     private readonly TimeSpan restOfPlace = TimeSpan.FromSeconds(Math.Min(1, options.ReadSeconds / 5.0));
     private readonly SemaphoreSlim places = new(connections);
     private readonly Lock replacing = new();
-    private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, connections, name, ofStandby);
+    private NpgsqlDataSource dataSource = Database.ConnectForReads(connectionString, options, connections, name, head);
 
     /// <summary>A read has ended well.</summary>
     public event Action? Answered;
@@ -34,7 +34,7 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
                 return found;
             }
             catch (PostgresException exception) when (
-                exception.SqlState == PostgresErrorCodes.TooManyConnections && !ofStandby && Stopwatch.GetElapsedTime(since) + restOfPlace < patience)
+                exception.SqlState == PostgresErrorCodes.TooManyConnections && head is not null && Stopwatch.GetElapsedTime(since) + restOfPlace < patience)
             {
                 // The read waits in line again, for a connection of another read. Its place stays empty for a moment, as each try costs
                 // the server a process and Npgsql its idle connections. It fails before the caller's time is up, so the log has the
@@ -88,7 +88,7 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
             {
                 if (dataSource == used)
                 {
-                    dataSource = Database.ConnectForReads(connectionString, options, connections, name, ofStandby);
+                    dataSource = Database.ConnectForReads(connectionString, options, connections, name, head);
                 }
             }
 

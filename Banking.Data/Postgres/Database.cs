@@ -36,24 +36,24 @@ public static class Database
     private const int ServiceConnections = 3; // readiness, currencies and the check of the standby each use one at a time
 
     /// <summary>The connections of the service's own checks.</summary>
-    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options) =>
-        Connect(connectionString, options, ServiceConnections, options.Schema);
+    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, CommittedHead head) =>
+        Connect(connectionString, options, head, ServiceConnections, options.Schema);
 
     /// <summary>
     /// The connection of the ledger's write transactions. In a pool of several, each transaction would run on the session that has
     /// rested longest, whose caches are the coldest.
     /// </summary>
-    public static NpgsqlDataSource ConnectForWrites(string connectionString, LedgerOptions options) =>
-        Connect(connectionString, options, connections: 1, $"{options.Schema}_writes");
+    public static NpgsqlDataSource ConnectForWrites(string connectionString, LedgerOptions options, CommittedHead head) =>
+        Connect(connectionString, options, head, connections: 1, $"{options.Schema}_writes");
 
-    private static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, int connections, string name)
+    private static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, CommittedHead head, int connections, string name)
     {
         var settings = SettingsFor(connectionString);
         // A try gets half the time, so that a second one fits. A database that hangs uses all of it in one try: first the command
         // times out, then the connection (or two: GSS encryption is tried first) on which Npgsql asks to cancel it.
         settings.CommandTimeout = (options.RetrySeconds + 1) / 2;
         settings.Timeout = settings.CommandTimeout;
-        return Pool(settings, connections, name, options, statementSeconds: 0);
+        return Pool(settings, connections, name, options, statementSeconds: 0, head);
     }
 
     /// <summary>
@@ -61,10 +61,11 @@ public static class Database
     /// ask it to.
     /// </summary>
     /// <param name="name">What reads. Metrics, traces and the DBA's list of sessions show it.</param>
-    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options, int connections, string name, bool ofStandby)
+    /// <param name="head">What the primary must have; null for a standby.</param>
+    internal static NpgsqlDataSource ConnectForReads(string connectionString, LedgerOptions options, int connections, string name, CommittedHead? head)
     {
-        var settings = SettingsFor(connectionString, name, ofStandby ? "prefer-standby" : "primary");
-        if (ofStandby)
+        var settings = SettingsFor(connectionString, name, head is null ? "prefer-standby" : "primary");
+        if (head is null)
         {
             settings.LoadBalanceHosts = false; // one is judged for all
         }
@@ -72,7 +73,7 @@ public static class Database
         settings.CommandTimeout = 0;
         settings.ReadBufferSize = 65_536; // fewer receives for a chunk of a statement
         settings.Timeout = options.ReadSeconds;
-        return Pool(settings, connections, $"{options.Schema}_{name.Replace(' ', '_')}", options, options.ReadSeconds);
+        return Pool(settings, connections, $"{options.Schema}_{name.Replace(' ', '_')}", options, options.ReadSeconds, head);
     }
 
     /// <summary>What all connections share: the kind of server if there are several hosts, and an application name for the DBA.</summary>
@@ -89,7 +90,7 @@ public static class Database
     }
 
     private static NpgsqlDataSource Pool(
-        NpgsqlConnectionStringBuilder settings, int connections, string name, LedgerOptions options, int statementSeconds)
+        NpgsqlConnectionStringBuilder settings, int connections, string name, LedgerOptions options, int statementSeconds, CommittedHead? head)
     {
         settings.MinPoolSize = connections == 1 ? 1 : Math.Min(settings.MinPoolSize, connections); // a loop's only connection stays open
         settings.MaxPoolSize = connections;
@@ -102,7 +103,7 @@ public static class Database
             schema = options.Schema,
             idle_transaction = $"{options.IdleTransactionSeconds}s",
             statement = $"{statementSeconds}s",
-        });
+        }, head);
     }
 
     /// <summary>
@@ -110,7 +111,8 @@ public static class Database
     /// as a start-up parameter.
     /// </summary>
     /// <param name="name">Metrics and traces show it instead of the connection string.</param>
-    internal static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings, string name, string sessionSql, object session)
+    /// <param name="head">What the server must have, if given. Where several hosts are named, Npgsql passes over one that does not.</param>
+    internal static NpgsqlDataSource Build(NpgsqlConnectionStringBuilder settings, string name, string sessionSql, object session, CommittedHead? head = null)
     {
         var builder = new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name };
         // The pooler first: other clients would get what is set.
@@ -119,11 +121,19 @@ public static class Database
             {
                 RefuseTransactionPoolingAsync(connection, connection.ExecuteScalar<int>(Pooler.ProcessSql)).GetAwaiter().GetResult();
                 connection.Execute(sessionSql, session);
+                if (head?.Last is { } last)
+                {
+                    head.Check(connection, last, connection.ExecuteScalar<byte[]>(CommittedHead.HashSql, last));
+                }
             },
             async connection =>
             {
                 await RefuseTransactionPoolingAsync(connection, await connection.ExecuteScalarAsync<int>(Pooler.ProcessSql));
                 await connection.ExecuteAsync(sessionSql, session);
+                if (head?.Last is { } last)
+                {
+                    head.Check(connection, last, await connection.ExecuteScalarAsync<byte[]>(CommittedHead.HashSql, last));
+                }
             });
         return builder.Build();
 

@@ -14,15 +14,16 @@ public sealed class ReadDatabase : IAsyncDisposable
 
     private readonly string connectionString;
     private readonly LedgerOptions options;
-    private readonly bool ofStandby;
+    private readonly CommittedHead? head;
     private readonly List<AbandonableReads> pools = [];
     private readonly AbandonableReads inTurn;
     private int asked;
 
-    public ReadDatabase(string connectionString, LedgerOptions options, bool ofStandby = false)
+    /// <param name="head">What the primary must have; null for a standby.</param>
+    public ReadDatabase(string connectionString, LedgerOptions options, CommittedHead? head)
     {
-        (this.connectionString, this.options, this.ofStandby) = (connectionString, options, ofStandby);
-        inTurn = Pool(options.ReadConnections - MostLoops, ofStandby ? "replica reads" : "reads");
+        (this.connectionString, this.options, this.head) = (connectionString, options, head);
+        inTurn = Pool(options.ReadConnections - MostLoops, head is null ? "replica reads" : "reads");
     }
 
     /// <summary>A read has ended well.</summary>
@@ -63,7 +64,7 @@ public sealed class ReadDatabase : IAsyncDisposable
 
     private AbandonableReads Pool(int connections, string name)
     {
-        var reads = new AbandonableReads(connectionString, options, connections, name, ofStandby);
+        var reads = new AbandonableReads(connectionString, options, connections, name, head);
         reads.Answered += () => Answered?.Invoke();
         pools.Add(reads);
         return reads;

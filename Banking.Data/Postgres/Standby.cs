@@ -53,7 +53,7 @@ public sealed partial class Standby(string connectionString, NpgsqlDataSource pr
     private volatile CancellationTokenSource? use;
     private State state;
 
-    internal ReadDatabase Reads { get; } = new(connectionString, options, ofStandby: true);
+    internal ReadDatabase Reads { get; } = new(connectionString, options, head: null);
 
     /// <summary>Not null while the standby may be used. Cancelled when it may no longer be.</summary>
     internal CancellationTokenSource? Use => use;

@@ -22,7 +22,7 @@ public enum Way
 /// </summary>
 internal sealed class NetworkProxy : IDisposable
 {
-    private readonly IPEndPoint server;
+    private volatile IPEndPoint server;
     private readonly TcpListener listener;
     private readonly long delay;
     private readonly ConcurrentDictionary<Link, bool> links = [];
@@ -63,6 +63,13 @@ internal sealed class NetworkProxy : IDisposable
         {
             link.Reset();
         }
+    }
+
+    /// <summary>Leads to another server from now on, and resets all connections, as an address does that moves at a failover.</summary>
+    public void MoveTo(IPEndPoint next)
+    {
+        server = next;
+        Reset();
     }
 
     public void Dispose()

@@ -59,6 +59,14 @@ internal sealed class PostgresServer : IAsyncDisposable
         await server.StartAsync();
     });
 
+    /// <summary>Comes back, after a crash, as a copy of the new primary that follows it.</summary>
+    public async Task FollowAsync(PostgresServer primary)
+    {
+        await ShellAsync("rm -rf -- *");
+        await CopyAsync(primary, "-R");
+        await StartAsync();
+    }
+
     /// <summary>A base backup of a running server, to recover from after that server is gone.</summary>
     public static Task<PostgresServer> BackUpAsync(PostgresServer primary) => MakeAsync(server => server.CopyAsync(primary));
 

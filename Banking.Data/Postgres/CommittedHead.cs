@@ -1,0 +1,49 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Banking.Data;
+
+/// <summary>
+/// The last block that this process has committed. A server without it is an old primary that came back, or one that lost commits at
+/// a failover: it is passed over, as what was acknowledged is not there.
+/// </summary>
+public sealed partial class CommittedHead(ILogger<CommittedHead> logger)
+{
+    internal sealed record Block(long BlockId, byte[] Hash);
+
+    internal const string HashSql = """
+        SELECT hash
+          FROM ledger_block
+         WHERE block_id = @BlockId;
+        """;
+
+    private volatile Block? last;
+    private string refused = "";
+
+    internal Block? Last => last;
+
+    internal void Observe(Block committed) => last = committed.BlockId > 0 ? committed : last; // an empty book has no block
+
+    /// <param name="committed">What had been committed when the server was asked.</param>
+    /// <param name="found">The hash of that block on the server.</param>
+    /// <exception cref="NpgsqlException">The server lacks the block, or has another.</exception>
+    internal void Check(NpgsqlConnection connection, Block committed, byte[]? found)
+    {
+        var server = $"{connection.Host}:{connection.Port}";
+        if (found.AsSpan().SequenceEqual(committed.Hash))
+        {
+            Interlocked.CompareExchange(ref refused, "", server);
+            return;
+        }
+
+        if (Interlocked.Exchange(ref refused, server) != server)
+        {
+            LogRefused(server, committed.BlockId);
+        }
+
+        throw new NpgsqlException($"The server {server} lacks block {committed.BlockId}, which this instance has committed. It is not the primary that took it.");
+    }
+
+    [LoggerMessage(LogLevel.Error, "The server {Server} calls itself the primary but lacks block {BlockId}, which this instance has committed. Nothing is written to it or read from it. It is an old primary that came back: stop it, or make it a standby of the new one. If the failover itself lost commits, or the book was restored, follow docs/operate.md, \"Restore\", and restart all instances.")]
+    private partial void LogRefused(string server, long blockId);
+}
