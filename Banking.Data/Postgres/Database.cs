@@ -16,7 +16,8 @@ public static class Database
     // cost PostgreSQL about as much as the execution. The planner alone would keep a sequential scan if a statement was first
     // prepared while the tables were empty, until somebody analyses them. So the plans that suit small tables are switched off.
     // A page of a long log must not start parallel workers either: they cost more than the page.
-    // A frozen instance keeps its sockets open: only the server can end its transaction.
+    // A frozen instance keeps its sockets open: only the server can end its transaction. One that vanished before all of a batch had
+    // arrived leaves no idle transaction: there TCP has to notice, three seconds later.
     // Citus has no generic plan for our inserts from unnest, and wants to be asked before a function like ledger_block_hash reads the
     // book that it is called in. To PostgreSQL without Citus, a name with a dot means nothing.
     private const string StatementsSql = """
@@ -30,7 +31,11 @@ public static class Database
              , set_config('plan_cache_mode', CASE WHEN current_setting('citus.version', true) IS NULL THEN 'force_generic_plan' ELSE 'auto' END, false)
              , set_config('citus.allow_nested_distributed_execution', 'on', false)
              , set_config('idle_in_transaction_session_timeout', @idle_transaction, false)
-             , set_config('statement_timeout', @statement, false);
+             , set_config('statement_timeout', @statement, false)
+             , set_config('tcp_keepalives_idle', @keep_alive, false)
+             , set_config('tcp_keepalives_interval', '1', false)
+             , set_config('tcp_keepalives_count', '3', false)
+             , set_config('tcp_user_timeout', @unacknowledged, false);
         """;
 
     private const int ServiceConnections = 3; // readiness, currencies and the check of the standby each use one at a time
@@ -103,6 +108,8 @@ public static class Database
             schema = options.Schema,
             idle_transaction = $"{options.IdleTransactionSeconds}s",
             statement = $"{statementSeconds}s",
+            keep_alive = $"{options.IdleTransactionSeconds}s",
+            unacknowledged = $"{options.IdleTransactionSeconds + 3}s",
         }, head);
     }
 

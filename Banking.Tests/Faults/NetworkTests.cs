@@ -203,6 +203,30 @@ public sealed class NetworkTests : IAsyncLifetime
         service.Errors.Should().BeEmpty();
     }
 
+    // Loopback acknowledges everything, so that what the system does with these settings does not show here.
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task The_server_is_asked_to_notice_a_vanished_instance_in_seconds()
+    {
+        using var network = Network(milliseconds: 0);
+        await using var service = Service(network);
+        await service.StartAsync();
+        await book.ExecuteAsync("""
+            CREATE TABLE seen AS SELECT ''::text AS settings;
+            CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $body$
+            BEGIN
+                UPDATE banking.seen SET settings = concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),
+                                                             current_setting('tcp_keepalives_count'), current_setting('tcp_user_timeout'));
+                RETURN NULL;
+            END;
+            $body$;
+            CREATE TRIGGER see AFTER INSERT ON ledger_block FOR EACH ROW EXECUTE FUNCTION see();
+            """);
+
+        await service.OpenAsync("1");
+
+        (await book.ScalarAsync<string>("SELECT settings FROM seen;")).Should().Be("5 1 3 8000");
+    }
+
     private NetworkProxy Network(int milliseconds) => new(new(IPAddress.Loopback, server.Port), TimeSpan.FromMilliseconds(milliseconds));
 
     private ServiceProcess Service(NetworkProxy network) => new(
