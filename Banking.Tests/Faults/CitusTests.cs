@@ -74,6 +74,24 @@ public sealed class CitusTests
         (await service.BalanceAsync(account)).Should().Be("1.00");
     }
 
+    // As a crash between the two phases of a commit leaves it. It holds the head's lock until Citus recovers it, which it does every few seconds.
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task A_transaction_left_prepared_delays_postings_and_fails_none()
+    {
+        await using var citus = await CitusCluster.StartAsync();
+        await using var book = await Book.StartAsync(citus, isBornDistributed: true);
+        await book.StopAsync();
+        await using var sql = new BookInspector((await book.OwnerAsync()).ConnectionString, book.Schema);
+        await using var session = await sql.SessionAsync();
+        var shard = await session.ExecuteScalarAsync<string>("SELECT shard_name FROM citus_shards WHERE table_name = 'ledger_head'::regclass;");
+        await session.ExecuteAsync($"BEGIN; SELECT FROM {shard} FOR UPDATE; PREPARE TRANSACTION 'citus_0_{Random.Shared.Next()}_1_0';");
+
+        var began = Stopwatch.GetTimestamp();
+        (await book.Instances[0].OpenAsync()).Should().BePositive();
+        (await sql.ScalarAsync<long>("SELECT count(*) FROM pg_prepared_xacts;")).Should().Be(0);
+        Report.Write(string.Create(CultureInfo.InvariantCulture, $"{citus.Used}: an account was opened {Stopwatch.GetElapsedTime(began).TotalSeconds:F1} s later."));
+    }
+
     /// <summary>A book with two instances of the service, and clients of both.</summary>
     private sealed class Book : IAsyncDisposable
     {

@@ -165,5 +165,24 @@ public sealed class DeployTests(TestDatabase database)
         }
     }
 
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task The_books_on_citus_are_made_at_the_coordinator_with_their_triggers()
+    {
+        var compose = Run.Find("docker-compose");
+        Assert.SkipWhen(compose is null, "The file of Compose is read with docker-compose, and this machine has none.");
+
+        var read = await Run.ToEndAsync(new(compose, ["-f", "deploy/citus/compose.yaml", "config"]) { WorkingDirectory = Repository.Folder });
+
+        read.ExitCode.Should().Be(0, read.Errors);
+        var services = (IDictionary<object, object>)KubernetesYaml.Deserialize<Dictionary<string, object>>(read.Output)["services"];
+        foreach (var name in new[] { "migrate-banking", "migrate-savings" })
+        {
+            var environment = (IDictionary<object, object>)((IDictionary<object, object>)services[name])["environment"];
+            var owner = new NpgsqlConnectionStringBuilder($"{environment["ConnectionStrings__Banking"]}");
+            owner.Host.Should().Be("coordinator");
+            owner.Options.Should().Be("-c citus.enable_schema_based_sharding=on -c citus.enable_unsafe_triggers=on");
+        }
+    }
+
     private T One<T>() => objects.OfType<T>().Single();
 }
