@@ -11,10 +11,14 @@ public sealed partial class CommittedHead(ILogger<CommittedHead> logger)
 {
     internal sealed record Block(long BlockId, byte[] Hash);
 
-    internal const string HashSql = """
-        SELECT hash
-          FROM ledger_block
-         WHERE block_id = @BlockId;
+    internal sealed record Answer(bool HasBlock, bool IsStandby);
+
+    internal const string AskSql = """
+        SELECT EXISTS (SELECT
+                         FROM ledger_block
+                        WHERE block_id = @BlockId
+                          AND hash = @Hash) AS has_block
+             , pg_is_in_recovery() AS is_standby;
         """;
 
     private volatile Block? last;
@@ -25,18 +29,19 @@ public sealed partial class CommittedHead(ILogger<CommittedHead> logger)
     internal void Observe(Block committed) => last = committed.BlockId > 0 ? committed : last; // an empty book has no block
 
     /// <param name="committed">What had been committed when the server was asked.</param>
-    /// <param name="found">The hash of that block on the server.</param>
+    /// <param name="found">The server's answer.</param>
     /// <exception cref="NpgsqlException">The server lacks the block, or has another.</exception>
-    internal void Check(NpgsqlConnection connection, Block committed, byte[]? found)
+    internal void Check(NpgsqlConnection connection, Block committed, Answer found)
     {
         var server = $"{connection.Host}:{connection.Port}";
-        if (found.AsSpan().SequenceEqual(committed.Hash))
+        if (found.HasBlock)
         {
             Interlocked.CompareExchange(ref refused, "", server);
             return;
         }
 
-        if (Interlocked.Exchange(ref refused, server) != server)
+        // A standby may be behind, and is refused without a word: its connection would stay, unchecked, when it is promoted.
+        if (!found.IsStandby && Interlocked.Exchange(ref refused, server) != server)
         {
             LogRefused(server, committed.BlockId);
         }

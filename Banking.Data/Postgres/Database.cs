@@ -130,7 +130,7 @@ public static class Database
                 connection.Execute(sessionSql, session);
                 if (head?.Last is { } last)
                 {
-                    head.Check(connection, last, connection.ExecuteScalar<byte[]>(CommittedHead.HashSql, last));
+                    head.Check(connection, last, connection.QuerySingle<CommittedHead.Answer>(CommittedHead.AskSql, last));
                 }
             },
             async connection =>
@@ -139,7 +139,7 @@ public static class Database
                 await connection.ExecuteAsync(sessionSql, session);
                 if (head?.Last is { } last)
                 {
-                    head.Check(connection, last, await connection.ExecuteScalarAsync<byte[]>(CommittedHead.HashSql, last));
+                    head.Check(connection, last, await connection.QuerySingleAsync<CommittedHead.Answer>(CommittedHead.AskSql, last));
                 }
             });
         return builder.Build();
