@@ -9,7 +9,7 @@ internal static class BooksCommand
         books
           Lists the books of the database in ConnectionStrings__Banking that its role may read: a line each, with the schema, the last
           block and transaction, when they were written, and how many of this build's scripts are pending. Read-only.
-        Exit codes: 0 (listed), 1 (failed), 2 (wrong options).
+        Exit codes: 0 (listed), 1 (failed, or a book cannot be read), 2 (wrong options).
         """;
 
     public static async Task<int> RunAsync(string[] options, CancellationToken stop)
@@ -30,14 +30,19 @@ internal static class BooksCommand
         {
             var database = app.Services.GetRequiredService<BookDatabase>();
             await database.FindAsync().WaitAsync(stop);
+            var areReadable = true;
             await foreach (var book in database.ListAsync().WithCancellation(stop))
             {
-                Console.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"{book.Schema}: block {book.Head.BlockId}, transaction {book.Head.TransactionId}, {book.Head.CreatedAt:yyyy-MM-ddTHH:mm:ssZ}, pending scripts: {book.PendingScripts}"));
+                areReadable &= book.Fault is null;
+                var found = book.Head is { } head
+                    ? string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"block {head.BlockId}, transaction {head.TransactionId}, {head.CreatedAt:yyyy-MM-ddTHH:mm:ssZ}, pending scripts: {book.PendingScripts}")
+                    : $"cannot be read: {book.Fault}";
+                Console.WriteLine($"{book.Schema}: {found}");
             }
 
-            return 0;
+            return areReadable ? 0 : 1;
         }
         catch (Exception exception) when (Hosting.IsForTheOperator(exception))
         {

@@ -146,7 +146,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
 
         var written = Stopwatch.GetTimestamp();
         await CommitAsync(connection, transaction);
-        committed.Observe(last);
+        committed.Observe(last, connection);
         Telemetry.CommitDuration.Record(Stopwatch.GetElapsedTime(written).TotalSeconds);
         Telemetry.BatchDuration.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
         return book;

@@ -48,6 +48,9 @@ internal sealed class AbandonableReads(string connectionString, LedgerOptions op
         }
     }
 
+    /// <summary>Closes the connections, those in use after their read, and forgets which host was the primary.</summary>
+    public void StartAnew() => Database.StartAnew(dataSource);
+
     public ValueTask DisposeAsync() => dataSource.DisposeAsync();
 
     private async Task LeaveAsync(bool hasConnection)

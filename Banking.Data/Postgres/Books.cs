@@ -1,10 +1,11 @@
+using System.Data;
 using Dapper;
 using Npgsql;
 
 namespace Banking.Data;
 
-/// <summary>A book of a database: its schema, its end, and how many of this build's scripts it lacks.</summary>
-public sealed record BookEntry(string Schema, AuditHead Head, int PendingScripts);
+/// <summary>A book of a database: its schema, its end, and how many of this build's scripts it lacks; or why it cannot be read.</summary>
+public sealed record BookEntry(string Schema, AuditHead? Head, int PendingScripts, string? Fault = null);
 
 /// <summary>The books of a database.</summary>
 public static class Books
@@ -29,9 +30,23 @@ public static class Books
         await using var session = await database.OpenConnectionAsync();
         foreach (var schema in await SchemasAsync(session))
         {
-            await session.ExecuteAsync(Migrations.SessionSql, new { schema });
-            yield return new(
-                schema, await session.QuerySingleAsync<AuditHead>(AuditHeads.GetSql), (await Migrations.PendingAsync(session, schema)).Count);
+            yield return await ReadAsync(session, schema);
+        }
+    }
+
+    // One that is damaged, or no book at all, must not hide the others.
+    private static async Task<BookEntry> ReadAsync(NpgsqlConnection session, string schema)
+    {
+        await session.ExecuteAsync(Migrations.SessionSql, new { schema });
+        try
+        {
+            return await session.QuerySingleOrDefaultAsync<AuditHead>(AuditHeads.GetSql) is { } head
+                ? new(schema, head, (await Migrations.PendingAsync(session, schema)).Count)
+                : new(schema, null, 0, "it has no head");
+        }
+        catch (PostgresException exception) when (session.State == ConnectionState.Open)
+        {
+            return new(schema, null, 0, Database.ReasonOf(exception));
         }
     }
 }

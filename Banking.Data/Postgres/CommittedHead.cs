@@ -22,11 +22,27 @@ public sealed partial class CommittedHead(ILogger<CommittedHead> logger)
         """;
 
     private volatile Block? last;
+    private (string? Host, int Port, int ProcessId) session; // that committed it
     private string refused = "";
+
+    /// <summary>
+    /// Another session than before has committed, perhaps on a new primary. An old primary that was only frozen keeps its connections
+    /// open: those for reads must be replaced.
+    /// </summary>
+    internal event Action? SessionReplaced;
 
     internal Block? Last => last;
 
-    internal void Observe(Block committed) => last = committed.BlockId > 0 ? committed : last; // an empty book has no block
+    internal void Observe(Block committed, NpgsqlConnection connection)
+    {
+        last = committed.BlockId > 0 ? committed : last; // an empty book has no block
+        var now = (connection.Host, connection.Port, connection.ProcessID);
+        if (session != now)
+        {
+            session = now;
+            SessionReplaced?.Invoke();
+        }
+    }
 
     /// <param name="committed">What had been committed when the server was asked.</param>
     /// <param name="found">The server's answer.</param>

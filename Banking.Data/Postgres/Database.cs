@@ -41,8 +41,12 @@ public static class Database
     private const int ServiceConnections = 3; // readiness, currencies and the check of the standby each use one at a time
 
     /// <summary>The connections of the service's own checks.</summary>
-    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, CommittedHead head) =>
-        Connect(connectionString, options, head, ServiceConnections, options.Schema);
+    public static NpgsqlDataSource Connect(string connectionString, LedgerOptions options, CommittedHead head)
+    {
+        var connections = Connect(connectionString, options, head, ServiceConnections, options.Schema);
+        head.SessionReplaced += () => StartAnew(connections);
+        return connections;
+    }
 
     /// <summary>
     /// The connection of the ledger's write transactions. In a pool of several, each transaction would run on the session that has
@@ -79,6 +83,13 @@ public static class Database
         settings.ReadBufferSize = 65_536; // fewer receives for a chunk of a statement
         settings.Timeout = options.ReadSeconds;
         return Pool(settings, connections, $"{options.Schema}_{name.Replace(' ', '_')}", options, options.ReadSeconds, head);
+    }
+
+    /// <summary>Closes the connections, those in use after their work, and forgets which host was the primary.</summary>
+    internal static void StartAnew(NpgsqlDataSource dataSource)
+    {
+        dataSource.Clear();
+        (dataSource as NpgsqlMultiHostDataSource)?.ClearDatabaseStates();
     }
 
     /// <summary>What all connections share: the kind of server if there are several hosts, and an application name for the DBA.</summary>

@@ -66,6 +66,7 @@ public sealed class ReadDatabase : IAsyncDisposable
     {
         var reads = new AbandonableReads(connectionString, options, connections, name, head);
         reads.Answered += () => Answered?.Invoke();
+        head?.SessionReplaced += reads.StartAnew;
         pools.Add(reads);
         return reads;
     }

@@ -49,9 +49,7 @@ public sealed class ChaosTests
         private readonly PostgresServer server;
         private readonly ServiceProcess service;
         private readonly BookInspector book;
-        private readonly CancellationTokenSource enough = new();
         private readonly long since = Stopwatch.GetTimestamp();
-        private Task running = Task.CompletedTask;
         private int kills;
         private int crashes;
 
@@ -71,8 +69,7 @@ public sealed class ChaosTests
             try
             {
                 await chaos.service.StartAsync();
-                await chaos.Clients.OpenAsync(10);
-                chaos.running = chaos.Clients.RunAsync(clients, chaos.enough.Token);
+                await chaos.Clients.StartAsync(clients);
                 return chaos;
             }
             catch
@@ -99,8 +96,7 @@ public sealed class ChaosTests
         /// <summary>Waits for the last answer of every client, then compares all answers with the book.</summary>
         public async Task EndAsync()
         {
-            await enough.CancelAsync();
-            await running;
+            await Clients.StopAsync();
             await Wait.UntilAsync(async () => await book.ScalarAsync<long>("SELECT count(*) FROM hold WHERE status = 'pending' AND expires_at <= clock_timestamp();") == 0);
             var contradictions = await Clients.ContradictionsAsync(book);
             var checks = await book.FailedChecksAsync();
@@ -117,12 +113,10 @@ public sealed class ChaosTests
 
         public async ValueTask DisposeAsync()
         {
-            await enough.CancelAsync();
+            Clients.Dispose();
             await service.DisposeAsync();
             await book.DisposeAsync();
             await server.DisposeAsync();
-            Clients.Dispose();
-            enough.Dispose();
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using Dapper;
 using FluentAssertions;
 using Npgsql;
@@ -39,13 +40,50 @@ public sealed class CitusTests
         await moved.MoveAsync(owner);
         await moved.Clients.AcknowledgeAsync(500);
 
-        await moved.StopAsync();
-        await neighbour.StopAsync();
+        await moved.Clients.StopAsync();
+        await neighbour.Clients.StopAsync();
         Report.Write(string.Create(
             CultureInfo.InvariantCulture,
             $"{citus.Used}: the worker was up again {restarted.TotalSeconds:F1} s after its kill, its book served after {served.TotalSeconds:F1} s. {moved.Report}. Neighbour: {neighbour.Report}"));
         await moved.ShouldBeRightAsync();
         await neighbour.ShouldBeRightAsync();
+        await neighbour.UndistributeAsync();
+        await neighbour.ShouldBeRightAsync(citus.Coordinator);
+    }
+
+    [Fact(Explicit = true), Trait("Category", "Long")]
+    public async Task A_node_that_freezes_stops_its_own_books_only_and_loses_nothing()
+    {
+        await using var citus = await CitusCluster.StartAsync();
+        await using var one = await Book.StartAsync(citus, isBornDistributed: true);
+        await using var other = await Book.StartAsync(citus, isBornDistributed: false);
+        await other.DistributeAsync();
+        var frozen = await one.OwnerAsync();
+        if (await other.OwnerAsync() == frozen)
+        {
+            await other.MoveAsync(citus.Workers.First(worker => worker != frozen));
+        }
+
+        await frozen.FreezeAsync();
+        await other.Clients.AcknowledgeAsync(500);
+        await frozen.ThawAsync();
+        var thawed = Stopwatch.GetTimestamp();
+        await one.Clients.AcknowledgeAsync(1);
+        var served = Stopwatch.GetElapsedTime(thawed);
+        await one.Clients.AcknowledgeAsync(300);
+        await one.Clients.StopAsync();
+        await other.Clients.StopAsync();
+        Report.Write(string.Create(CultureInfo.InvariantCulture, $"{citus.Used}: served {served.TotalSeconds:F1} s after the thaw. {one.Report}. The other: {other.Report}"));
+        await one.ShouldBeRightAsync();
+        await other.ShouldBeRightAsync();
+
+        await citus.Coordinator.FreezeAsync();
+        var atWorker = one.Instances[1];
+        var account = await atWorker.OpenAsync();
+        (await atWorker.DepositAsync(account, "1")).ShouldBeCreated();
+        (await atWorker.GetAsync("/health/ready")).Status.Should().Be(HttpStatusCode.OK);
+        await citus.Coordinator.ThawAsync();
+        (await one.Instances[0].BalanceAsync(account)).Should().Be("1.00");
     }
 
     // Through the coordinator an insert is a COPY, whose errors arrive as XX000, whatever they were.
@@ -55,7 +93,7 @@ public sealed class CitusTests
         await using var citus = await CitusCluster.StartAsync();
         await using var book = await Book.StartAsync(citus, isBornDistributed: true);
         var owner = await book.OwnerAsync();
-        await book.StopAsync();
+        await book.Clients.StopAsync();
         await using var sql = new BookInspector(owner.ConnectionString, book.Schema);
         await using var session = await sql.SessionAsync();
         await session.ExecuteAsync("SET citus.enable_ddl_propagation = off; SET citus.enable_manual_changes_to_shards = on;");
@@ -80,7 +118,7 @@ public sealed class CitusTests
     {
         await using var citus = await CitusCluster.StartAsync();
         await using var book = await Book.StartAsync(citus, isBornDistributed: true);
-        await book.StopAsync();
+        await book.Clients.StopAsync();
         await using var sql = new BookInspector((await book.OwnerAsync()).ConnectionString, book.Schema);
         await using var session = await sql.SessionAsync();
         var shard = await session.ExecuteScalarAsync<string>("SELECT shard_name FROM citus_shards WHERE table_name = 'ledger_head'::regclass;");
@@ -105,6 +143,8 @@ public sealed class CitusTests
             COMMIT;
             """;
 
+        private const string UndistributeSql = "SELECT citus_schema_undistribute(current_schema()::regnamespace);";
+
         private const string MoveSql = "SELECT citus_schema_move(current_schema()::regnamespace, @Host, @Port);";
 
         private const string OwnerSql = """
@@ -116,16 +156,14 @@ public sealed class CitusTests
         private readonly CitusCluster citus;
         private readonly NpgsqlConnectionStringBuilder owner;
         private readonly BookInspector sql;
-        private readonly CancellationTokenSource enough = new();
         private readonly List<string> operations = [];
-        private Task running = Task.CompletedTask;
 
         private Book(CitusCluster citus, bool isBornDistributed)
         {
             this.citus = citus;
-            owner = new(citus.Coordinator) { Options = Unsafe + (isBornDistributed ? " -c citus.enable_schema_based_sharding=on" : ""), Pooling = false };
+            owner = new(citus.Coordinator.ConnectionString) { Options = Unsafe + (isBornDistributed ? " -c citus.enable_schema_based_sharding=on" : ""), Pooling = false };
             sql = new(owner.ConnectionString, Schema);
-            Instances = [new(citus.Coordinator, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString))];
+            Instances = [new(citus.Coordinator.ConnectionString, Schema, ("ConnectionStrings__Migrations", owner.ConnectionString))];
         }
 
         public string Schema { get; } = $"book_{Guid.NewGuid():N}";
@@ -143,12 +181,11 @@ public sealed class CitusTests
             try
             {
                 await book.Instances[0].StartAsync();
-                var second = isBornDistributed ? (await book.OwnerAsync()).ConnectionString : citus.Coordinator;
+                var second = isBornDistributed ? (await book.OwnerAsync()).ConnectionString : citus.Coordinator.ConnectionString;
                 book.Instances = [book.Instances[0], new(second, book.Schema) { GetsBook = false }];
                 await book.Instances[1].StartAsync();
                 book.Clients = new(book.Instances);
-                await book.Clients.OpenAsync(10);
-                book.running = book.Clients.RunAsync(16, book.enough.Token);
+                await book.Clients.StartAsync();
                 await book.Clients.AcknowledgeAsync(300);
                 return book;
             }
@@ -160,7 +197,7 @@ public sealed class CitusTests
         }
 
         /// <summary>The worker that the book is on.</summary>
-        public async Task<CitusCluster.Worker> OwnerAsync()
+        public async Task<CitusCluster.Node> OwnerAsync()
         {
             var (host, port) = (await sql.RowsAsync<(string, int)>(OwnerSql)).Single();
             return citus.Workers.Single(worker => (worker.Host, worker.Port) == (host, port));
@@ -168,21 +205,18 @@ public sealed class CitusTests
 
         public Task DistributeAsync() => TimeAsync("distributed", DistributeSql);
 
-        public Task MoveAsync(CitusCluster.Worker worker) => TimeAsync("moved", MoveSql, new { worker.Host, worker.Port });
+        public Task UndistributeAsync() => TimeAsync("brought back to the coordinator", UndistributeSql);
 
-        public async Task StopAsync()
-        {
-            await enough.CancelAsync();
-            await running;
-        }
+        public Task MoveAsync(CitusCluster.Node worker) => TimeAsync("moved", MoveSql, new { worker.Host, worker.Port });
 
-        public async Task ShouldBeRightAsync()
+        /// <summary>Verified at these nodes, or at each.</summary>
+        public async Task ShouldBeRightAsync(params CitusCluster.Node[] nodes)
         {
             (await Clients.ContradictionsAsync(sql)).Should().BeEmpty();
             (await sql.FailedChecksAsync()).Should().BeEmpty();
-            foreach (var node in citus.Workers.Select(worker => worker.ConnectionString).Append(citus.Coordinator))
+            foreach (var node in nodes is [] ? [.. citus.Workers, citus.Coordinator] : nodes)
             {
-                var verified = await ServiceProcess.RunAsync(["verify"], ("ConnectionStrings__Banking", node), ("Banking__Schema", Schema));
+                var verified = await ServiceProcess.RunAsync(["verify"], ("ConnectionStrings__Banking", node.ConnectionString), ("Banking__Schema", Schema));
                 verified.ExitCode.Should().Be(0, "{0}", verified.Output);
             }
 
@@ -191,15 +225,13 @@ public sealed class CitusTests
 
         public async ValueTask DisposeAsync()
         {
-            await enough.CancelAsync();
+            Clients.Dispose();
             foreach (var instance in Instances)
             {
                 await instance.DisposeAsync();
             }
 
             await sql.DisposeAsync();
-            Clients.Dispose();
-            enough.Dispose();
         }
 
         private async Task TimeAsync(string operation, string statement, object? parameters = null)

@@ -1,13 +1,12 @@
 using DotNet.Testcontainers.Builders;
-using DotNet.Testcontainers.Containers;
 using DotNet.Testcontainers.Networks;
 using Npgsql;
 
 namespace Banking.Tests;
 
 /// <summary>
-/// A distributed PostgreSQL with two workers that a test may kill: the cluster on this machine whose coordinator BANKING_TEST_CITUS
-/// names, or containers of Citus' image.
+/// A distributed PostgreSQL whose coordinator and two workers a test may kill or freeze: the cluster on this machine whose coordinator
+/// BANKING_TEST_CITUS names, or containers of Citus' image.
 /// </summary>
 internal sealed class CitusCluster : IAsyncDisposable
 {
@@ -20,21 +19,19 @@ internal sealed class CitusCluster : IAsyncDisposable
     /// <summary>Which of the two it is.</summary>
     public string Used { get; }
 
-    /// <summary>The connection string of its coordinator.</summary>
-    public string Coordinator { get; private set; } = "";
+    public Node Coordinator { get; private set; } = null!;
 
-    public IReadOnlyList<Worker> Workers { get; private set; } = [];
+    public IReadOnlyList<Node> Workers { get; private set; } = [];
 
-    /// <summary>A worker: its address in the cluster, and the connection string that reaches it from here.</summary>
-    internal sealed record Worker(string Host, int Port, string ConnectionString, Func<Task> KillAsync, Func<Task> StartAsync);
+    /// <summary>A node: its address in the cluster, and the connection string that reaches it from here.</summary>
+    internal sealed record Node(
+        string Host, int Port, string ConnectionString, Func<Task> KillAsync, Func<Task> StartAsync, Func<Task> FreezeAsync, Func<Task> ThawAsync);
 
     public static async Task<CitusCluster> StartAsync()
     {
         if (Environment.GetEnvironmentVariable("BANKING_TEST_CITUS") is { Length: > 0 } coordinator)
         {
-            var named = new CitusCluster("the cluster of BANKING_TEST_CITUS") { Coordinator = coordinator };
-            await named.FindWorkersAsync();
-            return named;
+            return await FindAsync(coordinator);
         }
 
         var made = new CitusCluster($"containers of {Image}");
@@ -58,24 +55,29 @@ internal sealed class CitusCluster : IAsyncDisposable
         }
     }
 
-    private async Task FindWorkersAsync()
+    private static async Task<CitusCluster> FindAsync(string coordinator)
     {
-        await using var sql = new BookInspector(Coordinator, "public");
-        var nodes = await sql.RowsAsync<(string Host, int Port)>("SELECT node_name, node_port::int FROM citus_get_active_worker_nodes() ORDER BY node_port;");
-        var workers = new List<Worker>();
-        foreach (var (host, port) in nodes)
+        var named = new NpgsqlConnectionStringBuilder(coordinator);
+        await using var sql = new BookInspector(coordinator, "public");
+        var workers = await sql.RowsAsync<(string Host, int Port)>("SELECT node_name, node_port::int FROM citus_get_active_worker_nodes() ORDER BY node_port;");
+        return new("the cluster of BANKING_TEST_CITUS")
         {
-            var connectionString = new NpgsqlConnectionStringBuilder(Coordinator) { Host = host, Port = port }.ConnectionString;
+            Coordinator = await NodeAsync(named.Host!, named.Port),
+            Workers = [.. await Task.WhenAll(workers.Select(worker => NodeAsync(worker.Host, worker.Port)))],
+        };
+
+        async Task<Node> NodeAsync(string host, int port)
+        {
+            var connectionString = new NpgsqlConnectionStringBuilder(coordinator) { Host = host, Port = port }.ConnectionString;
             await using var node = new BookInspector(connectionString, "public");
             var (folder, binaries) = (await node.ScalarAsync<string>("SHOW data_directory;"), await node.ScalarAsync<string>("SELECT setting FROM pg_config WHERE name = 'BINDIR';"));
-            workers.Add(new(
+            return new(
                 host, port, connectionString,
                 () => PostgresServer.KillAsync(folder!),
-                () => Run.ToEndAsync(PostgresServer.As(new(
-                    Path.Combine(binaries!, "pg_ctl"), ["restart", "-D", folder!, "-w", "-l", Path.Combine(folder!, "server.log")])))));
+                () => Run.ToEndAsync(PostgresServer.As(new(Path.Combine(binaries!, "pg_ctl"), ["restart", "-D", folder!, "-w", "-l", Path.Combine(folder!, "server.log")]))),
+                () => PostgresServer.FreezeAsync(folder!),
+                () => PostgresServer.ThawAsync(folder!));
         }
-
-        Workers = workers;
     }
 
     private async Task StartContainersAsync()
@@ -85,7 +87,7 @@ internal sealed class CitusCluster : IAsyncDisposable
         {
             network = new NetworkBuilder().Build();
             started.Add(network);
-            Coordinator = AddressOf(await StartContainerAsync(network, "coordinator"));
+            Coordinator = await StartContainerAsync(network, "coordinator");
         }
         catch (Exception exception) // no engine, or no image
         {
@@ -93,18 +95,16 @@ internal sealed class CitusCluster : IAsyncDisposable
             throw;
         }
 
-        await using var sql = new BookInspector(Coordinator, "public");
+        await using var sql = new BookInspector(Coordinator.ConnectionString, "public");
         await sql.ExecuteAsync("SELECT citus_set_coordinator_host('coordinator');");
         foreach (var name in new[] { "worker-1", "worker-2" })
         {
-            var node = await StartContainerAsync(network, name);
+            Workers = [.. Workers, await StartContainerAsync(network, name)];
             await sql.ExecuteAsync("SELECT citus_add_node(@name, 5432);", new { name });
-            // A signal doesn't reach the container's first process from inside, but it ends when its last child has ended.
-            Workers = [.. Workers, new(name, 5432, AddressOf(node), () => node.ExecAsync(["sh", "-c", "kill -9 -1"]), () => node.StartAsync())];
         }
     }
 
-    private async Task<IContainer> StartContainerAsync(INetwork network, string name)
+    private async Task<Node> StartContainerAsync(INetwork network, string name)
     {
         var container = new ContainerBuilder(Image)
             .WithNetwork(network)
@@ -119,9 +119,10 @@ internal sealed class CitusCluster : IAsyncDisposable
             .Build();
         started.Add(container);
         await container.StartAsync();
-        return container;
+        return new(
+            name, 5432, $"Host={container.Hostname};Port={container.GetMappedPublicPort(5432)};Username=postgres;Database=postgres",
+            // A signal doesn't reach the container's first process from inside, but it ends when its last child has ended.
+            () => container.ExecAsync(["sh", "-c", "kill -9 -1"]),
+            () => container.StartAsync(), () => container.PauseAsync(), () => container.UnpauseAsync());
     }
-
-    private static string AddressOf(IContainer container) =>
-        $"Host={container.Hostname};Port={container.GetMappedPublicPort(5432)};Username=postgres;Database=postgres";
 }

@@ -139,9 +139,9 @@ internal sealed class NetworkProxy : IDisposable
             {
                 foreach (var (due, bytes) in underWay.GetConsumingEnumerable())
                 {
-                    for (long left; (left = due - Stopwatch.GetTimestamp()) > 0 || link.Silent.HasFlag(way);)
+                    for (long left; !link.IsClosed && ((left = due - Stopwatch.GetTimestamp()) > 0 || link.Silent.HasFlag(way));)
                     {
-                        Sleep((uint)Math.Clamp(left * 1_000_000 / Stopwatch.Frequency, 10, 1_000));
+                        Sleep(left > 0 ? (uint)Math.Clamp(left * 1_000_000 / Stopwatch.Frequency, 10, 1_000) : 1_000);
                     }
 
                     if (bytes.Length == 0 || to.Send(bytes) == 0)
@@ -166,6 +166,10 @@ internal sealed class NetworkProxy : IDisposable
     private sealed class Link(Socket client) : IDisposable
     {
         public volatile Way Silent;
+        private volatile bool isClosed;
+
+        /// <summary>One way has ended, and with it the other.</summary>
+        public bool IsClosed => isClosed;
 
         public Socket Client { get; } = Sending(client);
 
@@ -173,13 +177,14 @@ internal sealed class NetworkProxy : IDisposable
 
         public void Reset()
         {
-            Silent = Way.None;
+            isClosed = true;
             Client.Close(timeout: 0);
             Server.Close(timeout: 0);
         }
 
         public void Dispose()
         {
+            isClosed = true;
             Client.Dispose();
             Server.Dispose();
         }

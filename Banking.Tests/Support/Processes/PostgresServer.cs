@@ -17,7 +17,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     {
         (this.binaries, Folder, Port) = (binaries, folder, Ports.Free());
         keeper = Process.Start(As(new(
-            "/bin/sh", ["-c", "cat >/dev/null; \"$0\" stop -D \"$1\" -m immediate; rm -rf \"$1\" \"$1.wal\"", Path.Combine(binaries, "pg_ctl"), folder])
+            "/bin/sh", ["-c", "trap '' INT TERM; cat >/dev/null; \"$0\" stop -D \"$1\" -m immediate; rm -rf \"$1\" \"$1.wal\"", Path.Combine(binaries, "pg_ctl"), folder])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -120,9 +120,13 @@ internal sealed class PostgresServer : IAsyncDisposable
     }
 
     /// <summary>Stops all its processes where they are. Its connections stay open.</summary>
-    public Task FreezeAsync() => SignalAsync(Folder, "-STOP");
+    public Task FreezeAsync() => FreezeAsync(Folder);
 
-    public Task ThawAsync() => SignalAsync(Folder, "-CONT");
+    public static Task FreezeAsync(string folder) => SignalAsync(folder, "-STOP");
+
+    public Task ThawAsync() => ThawAsync(Folder);
+
+    public static Task ThawAsync(string folder) => SignalAsync(folder, "-CONT");
 
     public Task PromoteAsync() => RunAsync("pg_ctl", "promote", "-D", Folder, "-w");
 

@@ -17,6 +17,8 @@ internal sealed class RetryingClients(params ServiceProcess[] instances) : IDisp
     private readonly ConcurrentQueue<string> wrong = [];
     private readonly SemaphoreSlim acknowledgements = new(0);
     private readonly ConcurrentDictionary<string, int> outcomes = [];
+    private readonly CancellationTokenSource enough = new();
+    private Task running = Task.CompletedTask;
     private long[] accounts = [];
     private long[] transactions = [];
     private long[] holds = [];
@@ -52,23 +54,29 @@ internal sealed class RetryingClients(params ServiceProcess[] instances) : IDisp
         + $"{acknowledged} acknowledged ({replayed} of them by a replay), longest wait for one {TimeSpan.FromMilliseconds(longest).TotalSeconds:F1} s; "
         + $"{string.Join(", ", outcomes.OrderBy(outcome => outcome.Key, StringComparer.Ordinal).Select(outcome => $"{outcome.Key} {outcome.Value}"))}");
 
-    /// <summary>Opens the accounts that all clients use.</summary>
-    public async Task OpenAsync(int number)
+    /// <summary>Opens the accounts that all clients use, then lets so many clients send until they are stopped.</summary>
+    public async Task StartAsync(int clients = 16)
     {
-        for (var i = 0; i < number; i++)
+        for (var i = 0; i < 10; i++)
         {
             await CarryOutAsync(Opening(200));
         }
+
+        running = Task.WhenAll(Enumerable.Range(0, clients).Select(_ => Task.Run(async () =>
+        {
+            while (!enough.IsCancellationRequested)
+            {
+                await CarryOutAsync(Any());
+            }
+        })));
     }
 
-    /// <summary>Sends until told to stop, and returns when every request has its answer.</summary>
-    public Task RunAsync(int number, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, number).Select(_ => Task.Run(async () =>
+    /// <summary>Returns when every request has its answer.</summary>
+    public async Task StopAsync()
     {
-        while (!stop.IsCancellationRequested)
-        {
-            await CarryOutAsync(Any());
-        }
-    })));
+        await enough.CancelAsync();
+        await running;
+    }
 
     /// <summary>Returns when that many more requests have been acknowledged.</summary>
     public async Task AcknowledgeAsync(int number)
@@ -160,7 +168,12 @@ internal sealed class RetryingClients(params ServiceProcess[] instances) : IDisp
 
     private static bool IsDone(Reply reply) => reply.Status is HttpStatusCode.Created or HttpStatusCode.OK;
 
-    public void Dispose() => acknowledgements.Dispose();
+    public void Dispose()
+    {
+        enough.Cancel();
+        enough.Dispose();
+        acknowledgements.Dispose();
+    }
 
     private async Task CarryOutAsync(Request request)
     {

@@ -38,12 +38,9 @@ public sealed class NetworkTests : IAsyncLifetime
         await using var service = Service(network);
         await service.StartAsync();
         using var clients = new RetryingClients(service);
-        await clients.OpenAsync(10);
-        using var enough = new CancellationTokenSource();
-        var running = clients.RunAsync(16, enough.Token);
+        await clients.StartAsync();
         await clients.AcknowledgeAsync(500);
-        await enough.CancelAsync();
-        await running;
+        await clients.StopAsync();
         (await clients.ContradictionsAsync(book)).Should().BeEmpty();
 
         var (account, held) = (await service.OpenAsync("1"), await service.OpenAsync("1"));
@@ -87,9 +84,7 @@ public sealed class NetworkTests : IAsyncLifetime
         await using var service = Service(network);
         await service.StartAsync();
         using var clients = new RetryingClients(service);
-        await clients.OpenAsync(10);
-        using var enough = new CancellationTokenSource();
-        var running = clients.RunAsync(16, enough.Token);
+        await clients.StartAsync();
         await clients.AcknowledgeAsync(300);
 
         var (opened, since) = (network.Accepted, Stopwatch.GetTimestamp());
@@ -99,8 +94,7 @@ public sealed class NetworkTests : IAsyncLifetime
         await clients.AcknowledgeAsync(300);
         network.GoOn(); // what was sent over the old connections arrives now
         await clients.AcknowledgeAsync(300);
-        await enough.CancelAsync();
-        await running;
+        await clients.StopAsync();
 
         Report.Write(string.Create(
             CultureInfo.InvariantCulture, $"Silent {way}: postings went on after {silent.TotalSeconds:F1} s, over one of {network.Accepted - opened} new connections; {clients.Report}"));
@@ -120,10 +114,8 @@ public sealed class NetworkTests : IAsyncLifetime
         await using var service = Service(network);
         await service.StartAsync();
         using var clients = new RetryingClients(service);
-        await clients.OpenAsync(10);
+        await clients.StartAsync();
         var account = (await service.PostAsync("/api/create_account", new { owner_name = "Someone" }, $"{Own}account")).Id("account_id");
-        using var enough = new CancellationTokenSource();
-        var running = clients.RunAsync(16, enough.Token);
         await clients.AcknowledgeAsync(300);
 
         network.Silence(way, alsoNew: true);
@@ -145,8 +137,7 @@ public sealed class NetworkTests : IAsyncLifetime
         await Wait.UntilAsync(async () => (await service.GetAsync("/health/ready")).Status == HttpStatusCode.OK);
         var isReady = Stopwatch.GetElapsedTime(since);
         await clients.AcknowledgeAsync(300);
-        await enough.CancelAsync();
-        await running;
+        await clients.StopAsync();
         await Task.WhenAll(Enumerable.Range(0, 4).Select(async i => (await service.DepositAsync(account, "1", $"{Own}{i}")).Status.Should().Be(HttpStatusCode.Created)));
 
         Report.Write(string.Create(
@@ -183,9 +174,7 @@ public sealed class NetworkTests : IAsyncLifetime
         await using var service = Service(network);
         await service.StartAsync();
         using var clients = new RetryingClients(service);
-        await clients.OpenAsync(10);
-        using var enough = new CancellationTokenSource();
-        var running = clients.RunAsync(16, enough.Token);
+        await clients.StartAsync();
         var opened = network.Accepted;
         for (var i = 0; i < 50; i++)
         {
@@ -194,8 +183,7 @@ public sealed class NetworkTests : IAsyncLifetime
         }
 
         await clients.AcknowledgeAsync(100);
-        await enough.CancelAsync();
-        await running;
+        await clients.StopAsync();
 
         Report.Write($"50 resets, {network.Accepted - opened} new connections; {clients.Report}");
         (await clients.ContradictionsAsync(book)).Should().BeEmpty();
