@@ -36,10 +36,10 @@ public sealed partial class CommittedHead(ILogger<CommittedHead> logger)
     internal void Observe(Block committed, NpgsqlConnection connection)
     {
         last = committed.BlockId > 0 ? committed : last; // an empty book has no block
-        var now = (connection.Host, connection.Port, connection.ProcessID);
-        if (session != now)
+        var (before, now) = (session, (connection.Host, connection.Port, connection.ProcessID));
+        session = now;
+        if (before != default && before != now)
         {
-            session = now;
             SessionReplaced?.Invoke();
         }
     }
