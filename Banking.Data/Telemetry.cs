@@ -32,8 +32,8 @@ public static class Telemetry
     internal static readonly Histogram<double> BatchDuration = Meter.CreateHistogram(
         "banking.batch.duration", "s", "Time of a successful write transaction, from its first statement to its commit.", advice: Seconds);
 
-    internal static readonly Histogram<double> CommitDuration = Meter.CreateHistogram(
-        "banking.commit.duration", "s", "Time of the commit alone: the disk and, if there is one, the synchronous standby.", advice: Seconds);
+    internal static readonly Histogram<double> WriteDuration = Meter.CreateHistogram(
+        "banking.write.duration", "s", "Time in which PostgreSQL writes a transaction's rows and commits: the disk and, if there is one, the synchronous standby.", advice: Seconds);
 
     internal static readonly Counter<long> Retries = Meter.CreateCounter<long>(
         "banking.batch.retries", "{transaction}", "Write transactions that the database failed and the service ran again.");

@@ -5,7 +5,7 @@
 --        All ids come from here. The service writes hundreds of requests in one transaction, so one lock for all is cheap.
 -- Locks  A new table that nobody uses yet: nothing waits.
 -- Older  Safe: the first version of the service came with this script.
--- Undo   DROP TABLE ledger_head;
+-- Undo   DROP TABLE ledger_head; DROP FUNCTION require_rows;
 
 CREATE TABLE ledger_head (
     only_row              boolean     NOT NULL DEFAULT true,
@@ -30,3 +30,16 @@ COMMENT ON COLUMN ledger_head.last_hash       IS 'Of the last block (0007); befo
 
 INSERT INTO ledger_head (last_block_id, last_transaction_id, last_account_event_id, last_account_id, last_created_at, last_hash)
 VALUES (0, 0, 0, 999, clock_timestamp(), sha256(''));
+
+-- The service sends its statements and their COMMIT at once, so the server counts what they wrote. A trigger or a rule that somebody
+-- added may keep rows out without an error: then nothing is committed.
+CREATE FUNCTION require_rows(written bigint, decided bigint) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+AS $body$
+BEGIN
+    IF written <> decided THEN
+        RAISE EXCEPTION 'a statement wrote % rows where the service decided on %', written, decided
+            USING HINT = 'Look for a trigger or a rule on the table of that statement which keeps rows out.';
+    END IF;
+END;
+$body$;

@@ -5,7 +5,7 @@ using static Banking.Data.WriteBatch;
 
 namespace Banking.Data;
 
-/// <summary>One write transaction, in three round trips: lock and look up, write (<see cref="LedgerWriter"/>), commit.</summary>
+/// <summary>One write transaction, in two round trips: lock and look up; write and commit (<see cref="LedgerWriter"/>).</summary>
 internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies currencies, CommittedHead committed)
 {
     private readonly record struct AccountRow(
@@ -138,16 +138,10 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             pending.Decide(book);
         }
 
-        // The commit is waited for even with nothing to write: a replayed answer's own row may still wait for the disk or the standby,
-        // and the lock of the head stands behind it in the write-ahead log.
-        var last = book.WritesNothing
-            ? new CommittedHead.Block(book.Head.LastBlockId, book.Head.LastHash)
-            : await LedgerWriter.WriteAsync(connection, transaction, book);
-
-        var written = Stopwatch.GetTimestamp();
-        await CommitAsync(connection, transaction);
+        var decided = Stopwatch.GetTimestamp();
+        var last = await CommitAsync(connection, transaction, book);
         committed.Observe(last, connection);
-        Telemetry.CommitDuration.Record(Stopwatch.GetElapsedTime(written).TotalSeconds);
+        Telemetry.WriteDuration.Record(Stopwatch.GetElapsedTime(decided).TotalSeconds);
         Telemetry.BatchDuration.Record(Stopwatch.GetElapsedTime(began).TotalSeconds);
         return book;
     });
@@ -234,17 +228,29 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
         return new(new(head, accounts, busy, holds, hasBusyHolds, reversed, recorded.ById(recordedHolds)));
     }
 
-    /// <summary>Commits. Where the wait for a synchronous standby was cut short, the commit is on this one server only: that counts as failed.</summary>
-    private static async Task CommitAsync(NpgsqlConnection connection, NpgsqlTransaction transaction)
+    /// <summary>
+    /// Writes and commits. Where the wait for a synchronous standby was cut short, the commit is on this one server only: that counts as
+    /// failed. Returns the last block.
+    /// </summary>
+    private static async Task<CommittedHead.Block> CommitAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedBook book)
     {
-        var isConfirmed = true;
+        var (head, isConfirmed) = (book.Head, true);
         // Known by its place in PostgreSQL's source: the text comes in the server's language. Other warnings mean something else.
         void Listen(object sender, NpgsqlNoticeEventArgs said) => isConfirmed &= said.Notice.Routine != "SyncRepWaitForLSN";
         connection.Notice += Listen;
-        await transaction.CommitAsync();
-        if (!isConfirmed)
+        CommittedHead.Block last;
+        if (book.WritesNothing)
         {
-            throw new NpgsqlException("The standby that the commit was to wait for has not confirmed it.");
+            // The commit is waited for all the same: a replayed answer's own row may still wait for the disk or the standby, and the lock
+            // of the head stands behind it in the write-ahead log.
+            await transaction.CommitAsync();
+            last = new(head.LastBlockId, head.LastHash);
         }
+        else
+        {
+            last = await LedgerWriter.CommitAsync(connection, transaction, book);
+        }
+
+        return isConfirmed ? last : throw new NpgsqlException("The standby that the commit was to wait for has not confirmed it.");
     }
 }

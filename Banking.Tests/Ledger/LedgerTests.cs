@@ -370,4 +370,41 @@ public sealed class LedgerTests(TestDatabase database)
             }
         }
     }
+
+    [Theory]
+    [InlineData("INSERT", "account")]
+    [InlineData("UPDATE", "account")]
+    [InlineData("INSERT", "transaction_log")]
+    [InlineData("INSERT", "account_log")]
+    [InlineData("INSERT", "hold")]
+    [InlineData("UPDATE", "hold")]
+    [InlineData("INSERT", "ledger_block")]
+    [InlineData("UPDATE", "ledger_head")]
+    public async Task Where_a_trigger_keeps_rows_out_nothing_is_written(string operation, string table)
+    {
+        await using var bank = new BankingApp(database);
+        var account = await bank.OpenAsync("100");
+        var hold = await bank.HoldAsync(account, "10");
+        var head = await bank.HeadAsync();
+        await bank.Book.ExecuteAsync($"""
+            CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN RETURN NULL; END; $body$;
+            CREATE TRIGGER keep_out BEFORE {operation} ON {table} FOR EACH ROW EXECUTE FUNCTION keep_out();
+            """);
+
+        var replies = new[]
+        {
+            await bank.PostAsync("/api/create_account", new { owner_name = "Someone", initial_deposit = "1" }, "opening"),
+            await bank.DepositAsync(account, "1", "deposit"),
+            await bank.PlaceHoldAsync(account, "1", key: "placing"),
+            await bank.CaptureAsync(hold, "1", key: "capture"),
+        };
+
+        replies.Should().OnlyContain(reply => reply.Status == HttpStatusCode.Created || reply.Code == "internal_error");
+        replies.Should().Contain(reply => reply.Code == "internal_error");
+        bank.Complaints.Should().Contain(line => line.Contains("rows where the service decided on"));
+        await bank.Book.ExecuteAsync($"DROP TRIGGER keep_out ON {table};");
+        (await bank.Book.FailedChecksAsync()).Should().BeEmpty();
+        var written = replies.Count(reply => reply.Status == HttpStatusCode.Created);
+        (await bank.HeadAsync() == head).Should().Be(written == 0);
+    }
 }

@@ -44,13 +44,13 @@ public sealed class TelemetryTests(TestDatabase database)
         Value("banking_refusals_total", """code="not_found" """).Should().Be(1);
         Value("banking_refusals_total").Should().Be(3);
         // The same, with each of the seven requests alone in its transaction.
-        foreach (var counted in new[] { "batch_size", "batch_duration_seconds", "commit_duration_seconds", "queue_wait_seconds" })
+        foreach (var counted in new[] { "batch_size", "batch_duration_seconds", "write_duration_seconds", "queue_wait_seconds" })
         {
             Value($"banking_{counted}_count").Should().Be(7, counted);
         }
 
         Value("banking_batch_size_sum").Should().Be(7);
-        Value("banking_commit_duration_seconds_sum").Should().BePositive();
+        Value("banking_write_duration_seconds_sum").Should().BePositive();
         Value("banking_queue_depth").Should().Be(0);
         Value("banking_queue_age_seconds").Should().Be(0);
         await using var log = new BookInspector(database.ConnectionString, book);

@@ -183,10 +183,11 @@ internal sealed class CommitProxy : IAsyncDisposable
             }
 
             await WriteAsync(toServer, first);
+            var commits = new HashSet<string>();
             while (true)
             {
                 var message = await MessageAsync(fromClient, typed: true);
-                if (IsCommit(message) && (fault = Next()) is not null)
+                if (IsCommit(message, commits) && (fault = Next()) is not null)
                 {
                     Interlocked.Increment(ref faults);
                     if (fault == Fault.CutBeforeCommit)
@@ -252,13 +253,26 @@ internal sealed class CommitProxy : IAsyncDisposable
     // SSLRequest and GSSENCRequest.
     private static bool AsksForEncryption(byte[] message) => BinaryPrimitives.ReadInt32BigEndian(message.AsSpan(4)) is 80877103 or 80877104;
 
-    // A simple query; or, prepared, a Parse with the statement's name before its text.
-    private static bool IsCommit(byte[] message) => (char)message[0] switch
+    // A simple query; or a Bind of a statement that a Parse has prepared.
+    private static bool IsCommit(byte[] message, HashSet<string> commits)
     {
-        'Q' => Text(message, 5).StartsWith("COMMIT", StringComparison.OrdinalIgnoreCase),
-        'P' => Text(message, 5 + Text(message, 5).Length + 1).StartsWith("COMMIT", StringComparison.OrdinalIgnoreCase),
-        _ => false,
-    };
+        var first = (char)message[0] is 'Q' or 'P' or 'B' ? Text(message, 5) : "";
+        switch ((char)message[0])
+        {
+            case 'Q':
+                return first == "COMMIT";
+            case 'P' when Text(message, 5 + first.Length + 1) == "COMMIT":
+                commits.Add(first);
+                return false;
+            case 'P':
+                commits.Remove(first);
+                return false;
+            case 'B': // the portal, then the statement
+                return commits.Contains(Text(message, 5 + first.Length + 1));
+            default:
+                return false;
+        }
+    }
 
     private static string Text(byte[] message, int from) =>
         Encoding.UTF8.GetString(message, from, Array.IndexOf(message, (byte)0, from) - from);
