@@ -43,13 +43,13 @@ public sealed class ReferenceLedgerTests(TestDatabase database, ITestOutputHelpe
     public Task Each_answer_of_a_history_is_the_model_s() => FollowOneAsync(iterations: 12);
 
     [Fact(Explicit = true), Trait("Category", "Long")]
-    public Task Each_answer_of_many_histories_is_the_model_s() => FollowOneAsync(seconds: 60);
+    public Task Each_answer_of_many_histories_is_the_model_s() => FollowOneAsync(seconds: 30);
 
     [Fact]
     public Task Histories_at_once_on_two_instances_are_one_history_of_the_model() => FollowManyAsync(iterations: 3);
 
     [Fact(Explicit = true), Trait("Category", "Long")]
-    public Task Many_histories_at_once_on_two_instances_are_one_history_of_the_model() => FollowManyAsync(seconds: 60);
+    public Task Many_histories_at_once_on_two_instances_are_one_history_of_the_model() => FollowManyAsync(seconds: 30);
 
     private async Task FollowOneAsync(int iterations = -1, int seconds = -1)
     {

