@@ -234,7 +234,9 @@ public static class Database
     public static bool IsTransient(Exception exception) => exception switch
     {
         _ when IsStalePlan(exception) => true,
-        PostgresException { Routine: "ReportCopyError" } => true, // Citus: whatever went wrong on a worker, it says XX000
+        // Only Citus, while it moves a book, lets two instances write at once. The second one finds its ids or a key taken.
+        PostgresException { SqlState: PostgresErrorCodes.UniqueViolation, MessageText: var text } =>
+            text.Contains("_pk", StringComparison.Ordinal) || text.Contains("_key_is_used_once", StringComparison.Ordinal),
         PostgresException { SqlState: var state } =>
             state.StartsWith("08", StringComparison.Ordinal)      // the connection is gone
             || state.StartsWith("57P", StringComparison.Ordinal)  // the server stops, starts or gives up

@@ -407,4 +407,31 @@ public sealed class LedgerTests(TestDatabase database)
         var written = replies.Count(reply => reply.Status == HttpStatusCode.Created);
         (await bank.HeadAsync() == head).Should().Be(written == 0);
     }
+
+    // Citus names the shard's constraint.
+    [Theory]
+    [InlineData("transaction_log_pk_102157")]
+    [InlineData("transaction_log_key_is_used_once_102157")]
+    public async Task Where_another_instance_wrote_the_same_ids_the_batch_runs_again(string constraint)
+    {
+        await using var bank = new BankingApp(database);
+        var account = await bank.OpenAsync();
+        await bank.Book.ExecuteAsync($"""
+            CREATE SEQUENCE tries;
+            CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $body$
+            BEGIN
+                IF nextval('tries') = 1 THEN
+                    RAISE unique_violation USING MESSAGE = 'duplicate key value violates unique constraint "{constraint}"';
+                END IF;
+                RETURN NEW;
+            END;
+            $body$;
+            CREATE TRIGGER fail_once BEFORE INSERT ON transaction_log FOR EACH ROW EXECUTE FUNCTION fail_once();
+            """);
+
+        (await bank.DepositAsync(account, "1")).ShouldBeCreated();
+
+        (await bank.BalanceAsync(account)).Should().Be("1.00");
+        bank.Complaints.Should().ContainSingle().Which.Should().Contain("The batch runs again");
+    }
 }
