@@ -265,6 +265,7 @@ public sealed class LedgerTests(TestDatabase database)
         var first = await UseAsync();
         await bank.Book.ExecuteAsync("SELECT pg_terminate_backend(pid) FROM unnest(@first) AS pid;", new { first });
         await Wait.UntilAsync(async () => (await bank.GetAsync($"/api/get_one_account?account_id={account}")).Status == HttpStatusCode.OK);
+        (await bank.DepositAsync(account, "1")).ShouldBeCreated(); // over another session than before: look-ups get another one too
         var second = await UseAsync();
 
         first.Should().HaveCount(2, "one of the ledger, one of the look-up of accounts");
