@@ -234,7 +234,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
     /// </summary>
     private static async Task<CommittedHead.Block> CommitAsync(NpgsqlConnection connection, NpgsqlTransaction transaction, LockedBook book)
     {
-        var (head, isConfirmed) = (book.Head, true);
+        var isConfirmed = true;
         // Known by its place in PostgreSQL's source: the text comes in the server's language. Other warnings mean something else.
         void Listen(object sender, NpgsqlNoticeEventArgs said) => isConfirmed &= said.Notice.Routine != "SyncRepWaitForLSN";
         connection.Notice += Listen;
@@ -244,7 +244,7 @@ internal sealed class LedgerTransaction(NpgsqlDataSource dataSource, Currencies 
             // The commit is waited for all the same: a replayed answer's own row may still wait for the disk or the standby, and the lock
             // of the head stands behind it in the write-ahead log.
             await transaction.CommitAsync();
-            last = new(head.LastBlockId, head.LastHash);
+            last = new(book.Head.LastBlockId, book.Head.LastHash);
         }
         else
         {

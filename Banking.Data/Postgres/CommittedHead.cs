@@ -38,6 +38,7 @@ public sealed partial class CommittedHead(ILogger<CommittedHead> logger)
         last = committed.BlockId > 0 ? committed : last; // an empty book has no block
         var (before, now) = (session, (connection.Host, connection.Port, connection.ProcessID));
         session = now;
+        // Not at the first commit: nothing was there before, and behind a small pooler a burst of new connections keeps readiness waiting.
         if (before != default && before != now)
         {
             SessionReplaced?.Invoke();

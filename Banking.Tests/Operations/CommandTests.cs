@@ -112,8 +112,10 @@ public sealed class CommandTests(TestDatabase database)
         await owner.ExecuteAsync($"""
             CREATE SCHEMA a_{schema};
             CREATE TABLE a_{schema}.ledger_head ();
-            GRANT USAGE ON SCHEMA a_{schema} TO {role};
-            GRANT SELECT ON a_{schema}.ledger_head TO {role};
+            CREATE SCHEMA b_{schema};
+            CREATE TABLE b_{schema}.ledger_head (LIKE ledger_head);
+            GRANT USAGE ON SCHEMA a_{schema}, b_{schema} TO {role};
+            GRANT SELECT ON a_{schema}.ledger_head, b_{schema}.ledger_head TO {role};
             """);
         var listedBeside = await ServiceProcess.RunAsync(["books"], ("ConnectionStrings__Banking", asService));
 
@@ -122,8 +124,8 @@ public sealed class CommandTests(TestDatabase database)
         listed.ExitCode.Should().Be(0, listed.Errors);
         listed.Output.Should().MatchRegex($@"\A{schema}: block 1, transaction 1, \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ, pending scripts: 1\n\z", "it may read no other book");
         listedBeside.ExitCode.Should().Be(1, listedBeside.Errors);
-        listedBeside.Output.Should().Be($"a_{schema}: cannot be read: 42703: column \"last_block_id\" does not exist\n{listed.Output}");
-        await owner.ExecuteAsync($"DROP SCHEMA a_{schema} CASCADE;");
+        listedBeside.Output.Should().Be($"a_{schema}: cannot be read: 42703: column \"last_block_id\" does not exist\nb_{schema}: cannot be read: it has no head\n{listed.Output}");
+        await owner.ExecuteAsync($"DROP SCHEMA a_{schema}, b_{schema} CASCADE;");
         await owner.ExecuteAsync($"DROP OWNED BY {role}; DROP ROLE {role};");
     }
 
