@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
@@ -11,59 +12,84 @@ namespace Banking.Bench;
 /// </summary>
 internal static class OpenLoop
 {
-    // A thread and a bare socket for each: HttpClient takes twice as much of the processors that are being measured.
     private const int Connections = 256;
+    private const int WarmUpSeconds = 5;
 
+    // One thread sends, and the runtime's own threads of sockets receive: a thread for each connection, or HttpClient, would take more of
+    // the processors that are being measured.
     public static void Run(Uri url, int rate, int seconds, int accounts)
     {
-        RunOnce(url, rate, 5, accounts); // connections and compiled code
-        var (latencies, failed) = RunOnce(url, rate, seconds, accounts);
-        latencies.Sort();
-        double At(double share) => latencies[(int)((latencies.Count - 1) * share)];
+        using var free = new BlockingCollection<Connection>();
+        for (var number = 0; number < Connections; number++)
+        {
+            free.Add(new(url));
+        }
+
+        var latencies = new ConcurrentQueue<double>();
+        var failed = 0;
+        var start = Stopwatch.GetTimestamp();
+        for (var turn = 0; turn < rate * (WarmUpSeconds + seconds); turn++)
+        {
+            var due = TimeSpan.FromSeconds((double)turn / rate);
+            if (due - Stopwatch.GetElapsedTime(start) is { Ticks: > 0 } early)
+            {
+                Thread.Sleep((int)Math.Ceiling(early.TotalMilliseconds));
+            }
+
+            Send(free.Take(), due);
+        }
+
+        for (var number = 0; number < Connections; number++)
+        {
+            free.Take().Dispose(); // its answer is there
+        }
+
+        var sorted = latencies.Order().ToList();
+        double At(double share) => sorted[(int)((sorted.Count - 1) * share)];
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"result {latencies.Count / seconds} {At(0.5):F2} {At(0.99):F2} {failed}"));
+            CultureInfo.InvariantCulture, $"result {sorted.Count / seconds} {At(0.5):F2} {At(0.99):F2} {failed}"));
+
+        async void Send(Connection connection, TimeSpan due) // void: a lost connection ends the process
+        {
+            var from = Random.Shared.Next(accounts);
+            var posted = await connection.PostAsync(1000 + from, 1000 + ((from + Random.Shared.Next(1, accounts)) % accounts));
+            if (due.TotalSeconds >= WarmUpSeconds)
+            {
+                latencies.Enqueue((Stopwatch.GetElapsedTime(start) - due).TotalMilliseconds);
+                Interlocked.Add(ref failed, posted ? 0 : 1);
+            }
+
+            free.Add(connection);
+        }
     }
 
-    private static (List<double> Latencies, int Failed) RunOnce(Uri url, int rate, int seconds, int accounts)
+    private sealed class Connection : IDisposable
     {
-        var latencies = new List<double>();
-        var (taken, failed) = (-1, 0);
-        var start = Stopwatch.GetTimestamp();
-        var threads = Enumerable.Range(0, Connections).Select(_ => new Thread(SendInTurn)).ToList();
-        threads.ForEach(thread => thread.Start());
-        threads.ForEach(thread => thread.Join());
-        return (latencies, failed);
+        private readonly Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        private readonly string host;
+        private readonly byte[] buffer = new byte[4096];
 
-        void SendInTurn()
+        public Connection(Uri url)
         {
-            using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 10_000 };
+            host = url.Authority;
             socket.Connect(url.Host, url.Port);
-            var answer = new byte[4096];
-            for (int turn; (turn = Interlocked.Increment(ref taken)) < rate * seconds;)
-            {
-                var due = TimeSpan.FromSeconds((double)turn / rate);
-                if (due - Stopwatch.GetElapsedTime(start) is { Ticks: > 0 } early)
-                {
-                    Thread.Sleep((int)Math.Ceiling(early.TotalMilliseconds));
-                }
-
-                var from = Random.Shared.Next(accounts);
-                var to = (from + Random.Shared.Next(1, accounts)) % accounts;
-                var body = $$"""{"from_account_id":{{1000 + from}},"to_account_id":{{1000 + to}},"amount":"0.01"}""";
-                socket.Send(Encoding.ASCII.GetBytes(
-                    $"POST /api/transaction HTTP/1.1\r\nHost: {url.Authority}\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
-                for (var received = 0; !answer.AsSpan(0, received).EndsWith("\r\n0\r\n\r\n"u8);) // the last chunk
-                {
-                    received += socket.Receive(answer.AsSpan(received)) is > 0 and var more ? more : throw new IOException("The service hung up.");
-                }
-
-                var latency = Stopwatch.GetElapsedTime(start) - due;
-                lock (latencies)
-                {
-                    latencies.Add(latency.TotalMilliseconds);
-                    failed += answer.AsSpan().StartsWith("HTTP/1.1 201 "u8) ? 0 : 1;
-                }
-            }
         }
+
+        /// <summary>Whether the service posted the transfer.</summary>
+        public async ValueTask<bool> PostAsync(int from, int to)
+        {
+            var body = $$"""{"from_account_id":{{from}},"to_account_id":{{to}},"amount":"0.01"}""";
+            var length = Encoding.ASCII.GetBytes(
+                $"POST /api/transaction HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}", buffer);
+            await socket.SendAsync(buffer.AsMemory(0, length));
+            for (var received = 0; !buffer.AsSpan(0, received).EndsWith("\r\n0\r\n\r\n"u8);) // the last chunk
+            {
+                received += await socket.ReceiveAsync(buffer.AsMemory(received)) is > 0 and var more ? more : throw new IOException("The service hung up.");
+            }
+
+            return buffer.AsSpan().StartsWith("HTTP/1.1 201 "u8);
+        }
+
+        public void Dispose() => socket.Dispose();
     }
 }
