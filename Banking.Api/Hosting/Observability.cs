@@ -38,8 +38,7 @@ internal static class Observability
             .ConfigureResource(resource => Describe(resource, book))
             .WithMetrics(metrics => metrics
                 .AddMeter(Telemetry.Name, "Npgsql", "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
-                // Without the labels that show the database's address: /metrics is open.
-                .AddView("db.client.operation.duration", new MetricStreamConfiguration { TagKeys = ["db.client.connection.pool.name", "error.type"] })
+                .AddView(StreamOf)
                 .AddPrometheusExporter(exporter => exporter.ResourceConstantLabels = attribute => attribute == Book));
         if (HasCollector(builder.Configuration))
         {
@@ -99,6 +98,14 @@ internal static class Observability
         Refusals.Add(1, new KeyValuePair<string, object?>("code", code));
         LineOf(context).Code = code;
     }
+
+    private static MetricStreamConfiguration StreamOf(Instrument instrument) => new()
+    {
+        // Without the labels that show the database's address: /metrics is open.
+        TagKeys = instrument.Name == "db.client.operation.duration" ? ["db.client.connection.pool.name", "error.type"] : null,
+        // OpenTelemetry makes the room for all series of an instrument at once, for 2,000 if this doesn't say how many. That took 6 MiB.
+        CardinalityLimit = instrument.Name == "http.server.request.duration" ? 1_000 : 200,
+    };
 
     private static bool IsQuiet(PathString path) => path.StartsWithSegments("/health") || path.StartsWithSegments("/metrics");
 }
