@@ -2,7 +2,6 @@ using System.Buffers;
 using System.ComponentModel;
 using Banking.Data;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Net.Http.Headers;
 
@@ -44,16 +43,15 @@ internal static class EventsEndpoints
             ? await WaitAsync()
             : await events.PageAsync(start, limit ?? LimitAttribute.Default, cancellationToken);
 
-        // Sending may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
-        context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
+        context.EndReadTime();
         return rows is null ? Problem.Invalid(lastEventId is null ? "after" : LastEventId, EventIdAttribute.Rule)
             : isStream ? new EventStream(feed, writer, start, rows, shutdown.Drained)
             : new EventPage(writer, rows);
 
         async Task<IReadOnlyList<BookEvent>?> WaitAsync()
         {
-            context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout(); // each read has its own limit
-            using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, shutdown.Drained);
+            context.EndReadTime(); // each read has its own limit
+            using var end = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, shutdown.Drained);
             try
             {
                 return await feed.NextAsync(start, limit ?? LimitAttribute.Default, isStream ? TimeSpan.Zero : patience, isFirst: true, end.Token);
@@ -62,7 +60,7 @@ internal static class EventsEndpoints
             {
                 return []; // a browser's EventSource gives up after a refusal, so the stream begins and reads later
             }
-            catch (OperationCanceledException) when (shutdown.Drained.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+            catch (OperationCanceledException) when (shutdown.Drained.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
             {
                 return [];
             }

@@ -2,7 +2,6 @@ using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using Banking.Data;
-using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Mvc;
 
 namespace Banking.Api;
@@ -115,8 +114,7 @@ internal static class HistoryEndpoints
             (next, left) = (part.Next, part.Entries.Count < rows ? 0 : left - rows); // a short part has looked at as much as a page may
         }
 
-        // The page is read. Sending it may take as long as the client needs: Banking__LeastBytesPerSecond bounds that.
-        context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
+        context.EndReadTime(); // the page is read
         return new HistoryJson(accountId!.Value, await currencies.OfAsync(parts[0].Currency), parts, list.CursorAfter(next));
     }
 

@@ -56,8 +56,28 @@ internal static class Limits
 
     public static void UseLimits(this WebApplication app)
     {
+        app.Use((context, next) =>
+        {
+            if (context.GetEndpoint()?.Metadata.GetMetadata<RequestTimeoutPolicy>() is not null)
+            {
+                context.Features.Set(new Client(context.RequestAborted));
+            }
+
+            return next(context);
+        });
         app.UseRequestTimeouts();
         app.UseRateLimiter();
+    }
+
+    /// <summary>
+    /// From here on a read takes as long as its client needs: <c>Banking__LeastBytesPerSecond</c> bounds that. Throws if the read's time is up.
+    /// </summary>
+    public static void EndReadTime(this HttpContext context)
+    {
+        context.RequestAborted.ThrowIfCancellationRequested();
+        context.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
+        // The timer may have fired just before, and be heard only now: it would cut the answer. This token is the client's alone.
+        context.RequestAborted = context.Features.Get<Client>()!.Left;
     }
 
     /// <summary>
@@ -87,4 +107,7 @@ internal static class Limits
         });
         return endpoints;
     }
+
+    /// <summary>The client of a read that has a time.</summary>
+    private sealed record Client(CancellationToken Left);
 }

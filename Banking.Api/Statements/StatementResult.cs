@@ -1,6 +1,5 @@
 using System.Globalization;
 using Banking.Data;
-using Microsoft.AspNetCore.Http.Timeouts;
 
 namespace Banking.Api;
 
@@ -44,9 +43,7 @@ internal sealed partial class StatementResult(
             return;
         }
 
-        // The account is read, and each further read has its own limit. Sending may take as long as the client needs:
-        // Banking__LeastBytesPerSecond bounds that.
-        httpContext.Features.Get<IHttpRequestTimeoutFeature>()?.DisableTimeout();
+        httpContext.EndReadTime(); // the account is read, and each further read has its own limit
         try
         {
             await WriteAsync(httpContext, httpContext.RequestAborted);
