@@ -150,29 +150,27 @@ internal static class LedgerWriter
           FROM written;
         """;
 
+    // Where the block is kept out, the head stays too, and the count says so.
     private const string BlockSql = """
-        INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
-        VALUES ($2, $4, $6, 1, $7, ledger_block_hash($7, $2, $1, $3, $4, $5, $6), $1);
-        """;
-
-    // Counts for the block too: without it, this changes nothing.
-    private const string HeadSql = """
-        WITH written AS (
+        WITH block AS (
+            INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
+            VALUES ($2, $4, $6, 1, $7, ledger_block_hash($7, $2, $1, $3, $4, $5, $6), $1)
+            RETURNING *),
+        head AS (
             UPDATE ledger_head
                SET last_block_id = block.block_id
                  , last_transaction_id = block.last_transaction_id
                  , last_account_event_id = block.last_account_event_id
-                 , last_account_id = $2
+                 , last_account_id = $8
                  , last_created_at = block.created_at
                  , last_hash = block.hash
-              FROM ledger_block AS block
+              FROM block
              WHERE only_row
-               AND block.block_id = $1
             RETURNING last_hash)
         SELECT require_rows(count(*), 1)
              , (SELECT last_hash
-                  FROM written)
-          FROM written;
+                  FROM head)
+          FROM head;
         """;
 
     /// <summary>
@@ -298,8 +296,7 @@ internal static class LedgerWriter
         var blockId = head.LastBlockId + 1;
         batch.Add(
             BlockSql, Value(head.Now), Value(blockId), Value(head.LastTransactionId), Value(book.LastTransactionId),
-            Value(head.LastAccountEventId), Value(book.LastAccountEventId), Value(head.LastHash));
-        batch.Add(HeadSql, Value(blockId), Value(book.LastAccountId));
+            Value(head.LastAccountEventId), Value(book.LastAccountEventId), Value(head.LastHash), Value(book.LastAccountId));
         batch.Add("COMMIT");
         byte[] hash = [];
         await using var written = await batch.ExecuteReaderAsync();
