@@ -43,7 +43,6 @@ internal static class EventsEndpoints
             ? await WaitAsync()
             : await events.PageAsync(start, limit ?? LimitAttribute.Default, cancellationToken);
 
-        context.EndReadTime();
         return rows is null ? Problem.Invalid(lastEventId is null ? "after" : LastEventId, EventIdAttribute.Rule)
             : isStream ? new EventStream(feed, writer, start, rows, shutdown.Drained)
             : new EventPage(writer, rows);

@@ -84,7 +84,6 @@ internal static class HistoryEndpoints
         History history,
         AuditHeads heads,
         Currencies currencies,
-        HttpContext context,
         CancellationToken cancellationToken)
     {
         var filter = new HistoryFilter(InstantAttribute.Parse(from), InstantAttribute.Parse(to), type, direction);
@@ -114,7 +113,6 @@ internal static class HistoryEndpoints
             (next, left) = (part.Next, part.Entries.Count < rows ? 0 : left - rows); // a short part has looked at as much as a page may
         }
 
-        context.EndReadTime(); // the page is read
         return new HistoryJson(accountId!.Value, await currencies.OfAsync(parts[0].Currency), parts, list.CursorAfter(next));
     }
 

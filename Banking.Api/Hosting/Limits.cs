@@ -70,7 +70,8 @@ internal static class Limits
     }
 
     /// <summary>
-    /// From here on a read takes as long as its client needs: <c>Banking__LeastBytesPerSecond</c> bounds that. Throws if the read's time is up.
+    /// Ends the time of a read that is done, or whose parts have times of their own. Sending takes as long as the client needs:
+    /// <c>Banking__LeastBytesPerSecond</c> bounds that. Throws if the time is up.
     /// </summary>
     public static void EndReadTime(this HttpContext context)
     {
@@ -87,6 +88,7 @@ internal static class Limits
     public static TBuilder WithLimits<TBuilder>(this TBuilder endpoints)
         where TBuilder : IEndpointConventionBuilder
     {
+        endpoints.AddEndpointFilter((call, next) => call.HttpContext.Features.Get<Client>() is null ? next(call) : ReadAsync(call, next));
         endpoints.Finally(endpoint =>
         {
             var settings = endpoint.ApplicationServices.GetRequiredService<ServiceOptions>();
@@ -106,6 +108,13 @@ internal static class Limits
             }
         });
         return endpoints;
+    }
+
+    private static async ValueTask<object?> ReadAsync(EndpointFilterInvocationContext call, EndpointFilterDelegate next)
+    {
+        var answer = await next(call);
+        call.HttpContext.EndReadTime();
+        return answer;
     }
 
     /// <summary>The client of a read that has a time.</summary>

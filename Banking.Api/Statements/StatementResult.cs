@@ -43,7 +43,6 @@ internal sealed partial class StatementResult(
             return;
         }
 
-        httpContext.EndReadTime(); // the account is read, and each further read has its own limit
         try
         {
             await WriteAsync(httpContext, httpContext.RequestAborted);

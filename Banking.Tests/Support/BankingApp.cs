@@ -21,9 +21,20 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
 
     /// <summary>With a clock of its own.</summary>
     public BankingApp(TestDatabase database, TimeProvider time, string? schema = null, params (string Name, string Value)[] settings)
+        : this(database, services => services.AddSingleton(time), schema, settings)
+    {
+    }
+
+    /// <summary>With something that sees each request first.</summary>
+    public BankingApp(TestDatabase database, IStartupFilter first)
+        : this(database, services => services.AddSingleton(first), schema: null, [])
+    {
+    }
+
+    private BankingApp(TestDatabase database, Action<IServiceCollection> services, string? schema, (string Name, string Value)[] settings)
     {
         Book = new(database.ConnectionString, schema ?? $"book_{Guid.NewGuid():N}");
-        host = new([("ConnectionStrings:Banking", database.ConnectionString), ("Banking:Schema", Book.Schema), .. settings], time, Complaints);
+        host = new([("ConnectionStrings:Banking", database.ConnectionString), ("Banking:Schema", Book.Schema), .. settings], services, Complaints);
         host.UseKestrel(0);
         Http = host.CreateClient();
     }
@@ -68,7 +79,7 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
         await Book.DisposeAsync();
     }
 
-    private sealed class Host((string Name, string Value)[] settings, TimeProvider time, ConcurrentQueue<string> complaints) : WebApplicationFactory<Program>
+    private sealed class Host((string Name, string Value)[] settings, Action<IServiceCollection> services, ConcurrentQueue<string> complaints) : WebApplicationFactory<Program>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
@@ -77,7 +88,7 @@ public sealed class BankingApp : BankingClient, IAsyncDisposable
                 builder.UseSetting(name, value);
             }
 
-            builder.ConfigureServices(services => services.AddSingleton(time));
+            builder.ConfigureServices(services);
             builder.ConfigureLogging(logging => logging.ClearProviders().AddProvider(new Listener(complaints)));
         }
     }
