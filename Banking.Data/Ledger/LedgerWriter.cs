@@ -155,7 +155,7 @@ internal static class LedgerWriter
         WITH block AS (
             INSERT INTO ledger_block (block_id, last_transaction_id, last_account_event_id, hash_format, previous_hash, hash, created_at)
             VALUES ($2, $4, $6, 1, $7, ledger_block_hash($7, $2, $1, $3, $4, $5, $6), $1)
-            RETURNING *),
+            RETURNING block_id, last_transaction_id, last_account_event_id, hash, created_at),
         head AS (
             UPDATE ledger_head
                SET last_block_id = block.block_id

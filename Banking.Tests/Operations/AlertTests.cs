@@ -65,7 +65,8 @@ public sealed partial class AlertTests(TestDatabase database)
         await using (await sql.HoldHeadAsync())
         {
             var grows = Wait.UntilAsync(async () => (await MetricsAsync(service))["banking_queue_age_seconds"] > 2.5);
-            for (; !grows.IsCompleted; refused++) // each after a second or so
+            // Each is refused after a second or so. A scrape between two of them finds nobody waiting, and the age begins anew.
+            for (; !grows.IsCompleted; refused++)
             {
                 (await service.DepositAsync(account, "1")).Code.Should().Be("database_unavailable");
             }

@@ -36,18 +36,20 @@ internal static class OpenLoop
                 Thread.Sleep((int)Math.Ceiling(early.TotalMilliseconds));
             }
 
-            Send(free.Take(), due);
+            Send(Free(), due);
         }
 
         for (var number = 0; number < Connections; number++)
         {
-            free.Take().Dispose(); // its answer is there
+            Free().Dispose(); // its answer is there
         }
 
         var sorted = latencies.Order().ToList();
         double At(double share) => sorted[(int)((sorted.Count - 1) * share)];
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"result {sorted.Count / seconds} {At(0.5):F2} {At(0.99):F2} {failed}"));
+
+        Connection Free() => free.TryTake(out var connection, TimeSpan.FromSeconds(10)) ? connection : throw new TimeoutException("The service has not answered for 10 s.");
 
         async void Send(Connection connection, TimeSpan due) // void: a lost connection ends the process
         {
