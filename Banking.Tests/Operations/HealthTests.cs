@@ -16,7 +16,7 @@ public sealed class HealthTests(TestDatabase database)
         (await bank.GetAsync("/health/ready")).Text.Should().Be("""{"status":"ready","reasons":[]}""");
     }
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task While_the_database_hangs_readiness_says_so_within_a_second()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
@@ -41,8 +41,7 @@ public sealed class HealthTests(TestDatabase database)
             (await service.GetAsync("/health/live"))["status"].Should().Be("live");
         }
 
-        took.Order().SkipLast(1).Should().OnlyContain(time => time < TimeSpan.FromSeconds(1)); // one may wait for this machine: it runs other tests too
-        took.Should().OnlyContain(time => time < TimeSpan.FromSeconds(2));
+        took.Should().OnlyContain(time => time < TimeSpan.FromSeconds(1));
         others.Should().OnlyContain(reply => reply.IsCompleted);
         (await service.GetAsync("/metrics")).Text.Should().MatchRegex(@"(?m)^banking_ready\{.*\} 0$");
         proxy.GoOn();

@@ -8,7 +8,7 @@ public sealed class LongPollTests(TestDatabase database) : IAsyncDisposable
 {
     private readonly BankingApp bank = new(database, null, ("Banking:ReadSeconds", "1"));
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task A_page_that_waits_gets_a_commit_of_its_instance_at_once()
     {
         var account = await bank.OpenAsync("1");
@@ -29,7 +29,7 @@ public sealed class LongPollTests(TestDatabase database) : IAsyncDisposable
         took[10].Should().BeLessThan(TimeSpan.FromMilliseconds(100), "it does not wait for the next look");
     }
 
-    [Fact]
+    [Fact(Explicit = true), Trait("Category", "Long")]
     public async Task A_page_that_waits_gets_a_commit_of_another_instance_within_a_second()
     {
         var account = await bank.OpenAsync("1");
