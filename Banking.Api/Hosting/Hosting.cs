@@ -123,8 +123,13 @@ internal static partial class Hosting
         var head = await app.Services.GetRequiredService<AuditHeads>().GetAsync(CancellationToken.None);
         app.Lifetime.ApplicationStarted.Register(() =>
         {
-            // Gives back what only the start needed: 2 MiB. An idle service may not collect for hours.
-            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            if (!app.Environment.IsDevelopment())
+            {
+                // Gives back what only the start needed: 2 MiB. An idle service may not collect for hours. In development, hundreds of
+                // instances may start in one process, and each collection would halt them all.
+                GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            }
+
             LogReady(
                 app.Logger, Commands.Version, state.ServerVersion, database.Description, head.BlockId, head.TransactionId,
                 app.Urls.FirstOrDefault()?.Replace("[::]", "localhost", StringComparison.Ordinal));
