@@ -67,6 +67,35 @@ public sealed class TelemetryTests(TestDatabase database)
     }
 
     [Fact]
+    public async Task Every_currency_that_a_book_can_have_has_its_series()
+    {
+        await using var service = new ServiceProcess(database.ConnectionString, book);
+        await service.MakeBookAsync();
+        await using var sql = new BookInspector(database.ConnectionString, book);
+        var currencies = (await sql.ScalarAsync<string[]>("""
+            INSERT INTO currency (code, numeric_code, minor_unit, name)
+            SELECT format('Q%s%s', chr(66 + number / 26), chr(65 + number % 26)), number, 2, 'Made up'
+              FROM generate_series(1, 600) AS number
+             WHERE number NOT IN (SELECT numeric_code FROM currency);
+
+            INSERT INTO account (account_id, kind, owner_name, currency, created_at)
+            SELECT numeric_code, 'settlement', code, code, clock_timestamp()
+              FROM currency
+             WHERE name = 'Made up';
+
+            SELECT array_agg(code) FROM currency;
+            """))!;
+        await service.StartAsync();
+
+        await Task.WhenAll(currencies.Select(currency => service.OpenAsync("1", currency)));
+
+        var metrics = (await service.GetAsync("/metrics")).Text;
+        metrics.Should().NotContain("overflow");
+        Regex.Matches(metrics, @"^banking_settlement_use\{.*currency=""(\w+)""", RegexOptions.Multiline).Select(series => series.Groups[1].Value)
+            .Should().BeEquivalentTo(currencies).And.HaveCountGreaterThan(500);
+    }
+
+    [Fact]
     public async Task A_transaction_that_is_run_again_is_counted()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
