@@ -125,7 +125,9 @@ public sealed class ReadTests(TestDatabase database)
     public async Task Readers_that_leave_a_database_that_hangs_leave_no_threads_behind()
     {
         await using var proxy = new CommitProxy(database.ConnectionString);
-        await using var service = new ServiceProcess(proxy.ConnectionString, schema, ("Banking__ReadSeconds", "2"));
+        // The pool of threads also tries more of them to see whether work goes faster. Without that, it adds one only where others are blocked.
+        await using var service = new ServiceProcess(
+            proxy.ConnectionString, schema, ("Banking__ReadSeconds", "2"), ("DOTNET_HillClimbing_Disable", "1"));
         await service.StartAsync();
         var account = await service.OpenAsync("1");
         var page = $"/api/transaction_history?account_id={account}";
@@ -148,10 +150,8 @@ public sealed class ReadTests(TestDatabase database)
             threads.Add(Threads());
         }
 
-        threads.Sort();
-        var usual = threads[threads.Count / 2]; // the pool itself tries a few more now and then
-        Report.Write($"{before} threads before; while readers leave a database that hangs, usually {usual}, at most {threads[^1]}.");
-        usual.Should().BeLessThan(before + 8);
+        Report.Write($"{before} threads before; while readers leave a database that hangs, at most {threads.Max()}.");
+        threads.Max().Should().BeLessThan(before + 4);
         proxy.GoOn();
         await Wait.UntilAsync(async () => (await service.GetAsync(page)).Status == HttpStatusCode.OK);
         service.Errors.Should().BeEmpty();
